@@ -1,0 +1,239 @@
+package leaderboard
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of the words of the domain. They are part of the API.
+const (
+	MaxBoardID   = 64   // bytes in a board's id
+	MaxMember    = 128  // bytes in a member
+	MaxData      = 1024 // bytes in an entry's data, as compact JSON
+	MaxDecimals  = 6
+	MaxTop       = 500
+	MaxBatch     = 1000 // operations in a batch
+	MaxLimit     = 1000 // entries in a page
+	DefaultLimit = 50
+
+	DefaultTop      = 100
+	DefaultInterval = 100 * time.Millisecond
+	MinInterval     = 20 * time.Millisecond
+	MaxInterval     = time.Minute
+)
+
+// Order says which scores stand first.
+type Order string
+
+// The orders of a board.
+const (
+	Descending Order = "desc" // the highest score is first; the default
+	Ascending  Order = "asc"  // the lowest score is first, as in a race
+)
+
+// Policy says what a submission does to the score that a member has.
+type Policy string
+
+// The policies of a board.
+const (
+	Sum    Policy = "sum"    // adds to it; the default
+	Best   Policy = "best"   // replaces it when the new one is strictly better by the board's order
+	Latest Policy = "latest" // replaces it
+)
+
+// Ties says who stands first among equal scores.
+type Ties string
+
+// The tie rules of a board.
+const (
+	Earliest  Ties = "earliest" // who reached the score first; the default
+	LatestTie Ties = "latest"   // who reached it last
+)
+
+// RankStyle says how equal scores are numbered.
+type RankStyle string
+
+// The rank styles of a board. Ranks are 1-based in each.
+const (
+	Ordinal     RankStyle = "ordinal"     // 1 2 3 4: ties are told apart by the tie rule; the default
+	Competition RankStyle = "competition" // 1 2 2 4: equal scores share a rank, and the next ranks are left out
+)
+
+// Board is the settings of a leaderboard. Its id, order and decimals never
+// change; the rest may be patched.
+type Board struct {
+	ID        string    `json:"id"`
+	Order     Order     `json:"order"`
+	Policy    Policy    `json:"policy"`
+	Decimals  int       `json:"decimals"` // digits after the point that scores may have, 0 to MaxDecimals
+	Ties      Ties      `json:"ties"`
+	RankStyle RankStyle `json:"rank_style"`
+	Top       int       `json:"top"`         // entries that viewers are sent, 1 to MaxTop
+	Interval  int       `json:"interval_ms"` // milliseconds between two publications at the least
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// WithDefaults returns b with every setting that is zero set to its default.
+func (b Board) WithDefaults() Board {
+	setDefault(&b.Order, Descending)
+	setDefault(&b.Policy, Sum)
+	setDefault(&b.Ties, Earliest)
+	setDefault(&b.RankStyle, Ordinal)
+	setDefault(&b.Top, DefaultTop)
+	setDefault(&b.Interval, int(DefaultInterval/time.Millisecond))
+	return b
+}
+
+func setDefault[T comparable](setting *T, value T) {
+	var zero T
+	if *setting == zero {
+		*setting = value
+	}
+}
+
+// Validate reports the first setting of b that is out of its range, as an
+// [Error] with the code [CodeInvalidBoard]. Zero settings are not valid; see
+// [Board.WithDefaults].
+func (b Board) Validate() error {
+	if err := ValidateBoardID(b.ID); err != nil {
+		return err
+	}
+	if err := oneOf("order", b.Order, Descending, Ascending); err != nil {
+		return err
+	}
+	if err := oneOf("policy", b.Policy, Sum, Best, Latest); err != nil {
+		return err
+	}
+	if err := oneOf("ties", b.Ties, Earliest, LatestTie); err != nil {
+		return err
+	}
+	if err := oneOf("rank_style", b.RankStyle, Ordinal, Competition); err != nil {
+		return err
+	}
+	if err := within("decimals", b.Decimals, 0, MaxDecimals); err != nil {
+		return err
+	}
+	if err := within("top", b.Top, 1, MaxTop); err != nil {
+		return err
+	}
+	return within("interval_ms", b.Interval, int(MinInterval/time.Millisecond), int(MaxInterval/time.Millisecond))
+}
+
+func oneOf[T ~string](setting string, got T, valid ...T) error {
+	if slices.Contains(valid, got) {
+		return nil
+	}
+	names := make([]string, len(valid))
+	for i, v := range valid {
+		names[i] = string(v)
+	}
+	return Errorf(CodeInvalidBoard, "%s is %q, must be one of %s", setting, got, strings.Join(names, ", "))
+}
+
+func within(setting string, got, low, high int) error {
+	if got < low || got > high {
+		return Errorf(CodeInvalidBoard, "%s is %d, must be from %d to %d", setting, got, low, high)
+	}
+	return nil
+}
+
+// PublishInterval is the least time between two publications of the board.
+func (b Board) PublishInterval() time.Duration {
+	return time.Duration(b.Interval) * time.Millisecond
+}
+
+// Better reports whether score a stands strictly before score b on this board.
+func (b Board) Better(score, than int64) bool {
+	if b.Order == Ascending {
+		return score < than
+	}
+	return score > than
+}
+
+// Patch changes settings of a board; a nil field leaves its setting as it is.
+// Order, decimals and ties are part of how entries are kept, so they are here
+// only to be refused by name when they differ.
+type Patch struct {
+	Order     *Order     `json:"order,omitempty"`
+	Decimals  *int       `json:"decimals,omitempty"`
+	Policy    *Policy    `json:"policy,omitempty"`
+	Ties      *Ties      `json:"ties,omitempty"`
+	RankStyle *RankStyle `json:"rank_style,omitempty"`
+	Top       *int       `json:"top,omitempty"`
+	Interval  *int       `json:"interval_ms,omitempty"`
+}
+
+// Apply returns b as p changes it, or the error of [Board.Validate], or one
+// with the code [CodeImmutableSetting].
+func (p Patch) Apply(b Board) (Board, error) {
+	if changes(p.Order, b.Order) {
+		return b, immutable(b.ID, "order")
+	}
+	if changes(p.Decimals, b.Decimals) {
+		return b, immutable(b.ID, "decimals")
+	}
+	if changes(p.Ties, b.Ties) {
+		return b, immutable(b.ID, "ties")
+	}
+	set(&b.Policy, p.Policy)
+	set(&b.RankStyle, p.RankStyle)
+	set(&b.Top, p.Top)
+	set(&b.Interval, p.Interval)
+	return b, b.Validate()
+}
+
+func changes[T comparable](wanted *T, is T) bool { return wanted != nil && *wanted != is }
+
+func immutable(board, setting string) error {
+	return Errorf(CodeImmutableSetting, "%s of board %q cannot change after its creation; create another board", setting, board)
+}
+
+func set[T any](setting, value *T) {
+	if value != nil {
+		*setting = *value
+	}
+}
+
+// ValidateBoardID reports whether id matches [A-Za-z0-9][A-Za-z0-9._-]{0,63};
+// if not, the error has the code [CodeInvalidBoard].
+func ValidateBoardID(id string) error {
+	ok := len(id) >= 1 && len(id) <= MaxBoardID
+	for i := 0; ok && i < len(id); i++ {
+		c := id[i]
+		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		ok = alphanumeric || i > 0 && (c == '.' || c == '_' || c == '-')
+	}
+	if !ok {
+		return Errorf(CodeInvalidBoard, "board id %s must be 1 to %d letters, digits, dots, underscores or hyphens, and start with a letter or digit", quote(id), MaxBoardID)
+	}
+	return nil
+}
+
+// ValidateMember reports whether member is 1 to MaxMember bytes of UTF-8
+// without control characters; if not, the error has the code [CodeInvalidMember].
+func ValidateMember(member string) error {
+	switch {
+	case member == "":
+		return Errorf(CodeInvalidMember, "member is empty")
+	case len(member) > MaxMember:
+		return Errorf(CodeInvalidMember, "member %s has %d bytes, at most %d are allowed", quote(member), len(member), MaxMember)
+	case !utf8.ValidString(member):
+		return Errorf(CodeInvalidMember, "member %s is not UTF-8", quote(member))
+	case strings.ContainsFunc(member, unicode.IsControl):
+		return Errorf(CodeInvalidMember, "member %s has a control character", quote(member))
+	}
+	return nil
+}
+
+// quote shows what was sent, short enough for a message.
+func quote(s string) string {
+	const most = 40
+	if len(s) > most {
+		return fmt.Sprintf("%q…", s[:most])
+	}
+	return fmt.Sprintf("%q", s)
+}

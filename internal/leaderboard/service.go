@@ -1,0 +1,228 @@
+package leaderboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Service is the door to a store: it checks what it is given, creates boards on
+// their first submission, and stamps changes with the time. Its methods are
+// safe for concurrent use.
+type Service struct {
+	store Store
+	opts  ServiceOptions
+}
+
+// ServiceOptions are the settings of a [Service].
+type ServiceOptions struct {
+	// NoAutoCreate makes a submission to a board that does not exist an error,
+	// where it would create the board with the default settings.
+	NoAutoCreate bool
+
+	// Now returns the time; nil is [time.Now].
+	Now func() time.Time
+}
+
+// NewService returns a service over a store.
+func NewService(store Store, opts ServiceOptions) *Service {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Service{store: store, opts: opts}
+}
+
+// Submission is a score that a member made.
+type Submission struct {
+	Member string
+	Score  Decimal
+	Data   json.RawMessage // nil keeps what the entry has, null removes it, an object replaces it
+}
+
+// CreateBoard creates a board; settings that are zero get their defaults. It
+// returns [ErrBoardExists], or an error with the code [CodeInvalidBoard].
+func (s *Service) CreateBoard(ctx context.Context, b Board) (View, error) {
+	b = b.WithDefaults()
+	if err := b.Validate(); err != nil {
+		return View{}, err
+	}
+	b.CreatedAt = s.now()
+	return s.store.CreateBoard(ctx, b)
+}
+
+// PatchBoard changes settings of a board.
+func (s *Service) PatchBoard(ctx context.Context, id string, p Patch) (View, error) {
+	if err := ValidateBoardID(id); err != nil {
+		return View{}, err
+	}
+	return s.store.PatchBoard(ctx, id, p)
+}
+
+// DeleteBoard removes a board and its entries.
+func (s *Service) DeleteBoard(ctx context.Context, id string) error {
+	if err := ValidateBoardID(id); err != nil {
+		return err
+	}
+	return s.store.DeleteBoard(ctx, id)
+}
+
+// Submit applies the board's policy to submissions in their order, all or none.
+// A board that does not exist is created, unless the options say otherwise.
+func (s *Service) Submit(ctx context.Context, board string, submissions []Submission) (Outcome, error) {
+	ops := make([]Op, len(submissions))
+	for i, sub := range submissions {
+		ops[i] = Op{Board: board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
+	}
+	return s.apply(ctx, ops)
+}
+
+// Set gives a member a score whatever the policy, as an operator's correction.
+func (s *Service) Set(ctx context.Context, board string, sub Submission) (Outcome, error) {
+	return s.apply(ctx, []Op{{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}})
+}
+
+// Remove takes a member off a board. It returns [ErrBoardNotFound] or
+// [ErrMemberNotFound].
+func (s *Service) Remove(ctx context.Context, board, member string) (Outcome, error) {
+	return s.apply(ctx, []Op{{Board: board, Kind: Remove, Member: member}})
+}
+
+func (s *Service) apply(ctx context.Context, ops []Op) (Outcome, error) {
+	switch {
+	case len(ops) == 0:
+		return Outcome{}, Errorf(CodeEmptyBatch, "there is nothing to submit")
+	case len(ops) > MaxBatch:
+		return Outcome{}, Errorf(CodeBatchTooLarge, "%d submissions in one request, at most %d are allowed", len(ops), MaxBatch)
+	}
+	for i := range ops {
+		if err := check(&ops[i]); err != nil {
+			return Outcome{}, &BatchError{Index: i, Op: ops[i], Err: err}
+		}
+	}
+	for {
+		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now()})
+		failed, ok := errors.AsType[*BatchError](err)
+		if !ok || s.opts.NoAutoCreate || failed.Op.Kind == Remove || !errors.Is(err, ErrBoardNotFound) {
+			return outcome, err
+		}
+		if err := s.createFor(ctx, failed.Op.Board, ops); err != nil {
+			return Outcome{}, err
+		}
+	}
+}
+
+// createFor creates a board with the default settings, unless one of the
+// operations that wait for it could not be carried out on such a board.
+func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
+	board := Board{ID: id}
+	for i, op := range ops {
+		if op.Board != id || op.Kind == Remove {
+			continue
+		}
+		if _, err := op.Score.Scaled(board.Decimals); err != nil {
+			return &BatchError{Index: i, Op: op, Err: err}
+		}
+	}
+	_, err := s.CreateBoard(ctx, board)
+	if errors.Is(err, ErrBoardExists) {
+		return nil // another submission was quicker
+	}
+	return err
+}
+
+// check validates an operation and compacts its data.
+func check(op *Op) error {
+	if err := ValidateBoardID(op.Board); err != nil {
+		return err
+	}
+	if err := ValidateMember(op.Member); err != nil {
+		return err
+	}
+	var err error
+	op.Data, err = CompactData(op.Data)
+	return err
+}
+
+func (s *Service) now() time.Time { return s.opts.Now().UTC().Truncate(time.Millisecond) }
+
+// Writable returns nil if submissions are taken, and else why not.
+func (s *Service) Writable() error { return s.store.Writable() }
+
+// Board returns a board as it is now.
+func (s *Service) Board(ctx context.Context, id string) (View, error) {
+	if err := ValidateBoardID(id); err != nil {
+		return View{}, err
+	}
+	return s.store.Board(ctx, id)
+}
+
+// Boards returns at most limit boards whose ids are above after.
+func (s *Service) Boards(ctx context.Context, after string, limit int) ([]View, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	return s.store.Boards(ctx, after, limit)
+}
+
+// Entries returns a page of a board from the top.
+func (s *Service) Entries(ctx context.Context, at Ref, r Range) (Page, error) {
+	if err := ValidateBoardID(at.Board); err != nil {
+		return Page{}, err
+	}
+	if r.Offset < 0 {
+		return Page{}, Errorf(CodeInvalidLimit, "offset is %d, must not be negative", r.Offset)
+	}
+	if err := checkLimit(r.Limit); err != nil {
+		return Page{}, err
+	}
+	return s.store.Entries(ctx, at, r)
+}
+
+// Around returns a member and its neighbours; see [Reader].
+func (s *Service) Around(ctx context.Context, at Ref, member string, limit int) (Page, error) {
+	if err := checkMembers(at.Board, member); err != nil {
+		return Page{}, err
+	}
+	if err := checkLimit(limit); err != nil {
+		return Page{}, err
+	}
+	return s.store.Around(ctx, at, member, limit)
+}
+
+// Entry returns one member's entry, alone on its page. It returns
+// [ErrMemberNotFound] if the member is not on the board.
+func (s *Service) Entry(ctx context.Context, at Ref, member string) (Page, error) {
+	page, err := s.Lookup(ctx, at, member)
+	if err == nil && page.Entries[0].Rank == 0 {
+		return Page{}, Errorf(CodeMemberNotFound, "member %s is not on board %q", quote(member), at.Board)
+	}
+	return page, err
+}
+
+// Lookup returns one entry for each member; see [Reader].
+func (s *Service) Lookup(ctx context.Context, at Ref, members ...string) (Page, error) {
+	if err := checkMembers(at.Board, members...); err != nil {
+		return Page{}, err
+	}
+	return s.store.Lookup(ctx, at, members)
+}
+
+func checkMembers(board string, members ...string) error {
+	if err := ValidateBoardID(board); err != nil {
+		return err
+	}
+	for _, member := range members {
+		if err := ValidateMember(member); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLimit(limit int) error {
+	if limit < 1 || limit > MaxLimit {
+		return Errorf(CodeInvalidLimit, "limit is %d, must be from 1 to %d", limit, MaxLimit)
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package leaderboard
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Store keeps boards. Its methods are safe for concurrent use, and each sees or
+// makes every board at one rev: never half a batch.
+//
+// Errors that a caller can act on are [Error]s; compare with [errors.Is]. A
+// store checks nothing that [Service] has checked: ids, members, data and limits
+// that reach it are valid.
+type Store interface {
+	Writer
+	Reader
+	ChangeLog
+}
+
+// Writer changes boards. When a method returns without error, its change is as
+// durable as the store can make it and visible to every later read; when it
+// returns an error, nothing has changed, except where the error is that of the
+// context: then the change may or may not be made, but never half.
+//
+// A store that cannot write for now answers [ErrStorageUnavailable], and reads
+// go on.
+type Writer interface {
+	// CreateBoard makes an empty board with valid settings. Its rev is 1, or,
+	// if a board of this id was deleted, one more than the last rev of that one.
+	// It returns [ErrBoardExists] if there is one.
+	CreateBoard(ctx context.Context, b Board) (View, error)
+
+	// PatchBoard changes settings; that is one change: rev is one more. It
+	// returns [ErrBoardNotFound] or the error of [Patch.Apply].
+	PatchBoard(ctx context.Context, id string, p Patch) (View, error)
+
+	// DeleteBoard removes a board, its entries and its seasons, all but its rev:
+	// the deletion is one change. It returns [ErrBoardNotFound].
+	DeleteBoard(ctx context.Context, id string) error
+
+	// Apply carries out the operations of a batch in their order, all or none:
+	// each sees what the ones before it did. Each accepted one is one change of
+	// its board. The first that fails ends the batch with a [*BatchError].
+	Apply(ctx context.Context, b Batch) (Outcome, error)
+
+	// Writable returns nil if the store takes writes, and else why not.
+	Writable() error
+}
+
+// Reader answers from what is durable.
+type Reader interface {
+	// Board returns a board as it is now, or [ErrBoardNotFound].
+	Board(ctx context.Context, id string) (View, error)
+
+	// Boards returns at most limit boards whose ids are above after, ordered by
+	// id bytewise.
+	Boards(ctx context.Context, after string, limit int) ([]View, error)
+
+	// Entries returns a page of a board from the top. It returns
+	// [ErrBoardNotFound] or [ErrSeasonNotFound].
+	Entries(ctx context.Context, at Ref, r Range) (Page, error)
+
+	// Around returns a page of limit entries with the member in its middle, or
+	// as near to the middle as the ends of the board allow: near an end the page
+	// is filled up from the other side. With an even limit there is one more
+	// entry above than below. It returns [ErrMemberNotFound] too.
+	Around(ctx context.Context, at Ref, member string, limit int) (Page, error)
+
+	// Lookup returns one entry for each of members, in their order. The entry
+	// of a member that is not on the board has rank 0 and nothing but its name.
+	Lookup(ctx context.Context, at Ref, members []string) (Page, error)
+}
+
+// ChangeLog tells which boards have changed. A change is recorded with what
+// changed, so that none is lost; it is told at least once, and again after a
+// crash unless it was acknowledged.
+type ChangeLog interface {
+	// Changes waits until there are changes after the cursor and returns at
+	// most limit of them in their order, with the cursor that stands after the
+	// last. The empty cursor stands before the first that is not acknowledged.
+	// Changes of one board may be folded into the newest.
+	Changes(ctx context.Context, after Cursor, limit int) ([]Change, Cursor, error)
+
+	// Ack says that the changes up to the cursor need not be told again.
+	Ack(ctx context.Context, through Cursor) error
+}
+
+// Cursor is a place in a change log; only its store can read it.
+type Cursor string
+
+// Change says that a board has reached a rev.
+type Change struct {
+	Board string
+	Rev   uint64
+}
+
+// Kind says what an operation does.
+type Kind uint8
+
+// The kinds of operations.
+const (
+	Submit Kind = iota // a score, to which the board's policy is applied
+	Set                // a score that replaces the one there is, whatever the policy
+	Remove             // takes the member off the board
+)
+
+// Op is one operation on one entry.
+type Op struct {
+	Board  string
+	Kind   Kind
+	Member string
+	Score  Decimal         // of Submit and Set
+	Data   json.RawMessage // of Submit and Set: nil keeps what the entry has, null removes it, an object replaces it
+}
+
+// Batch is operations that are carried out together, on one board or many.
+type Batch struct {
+	Ops []Op
+	At  time.Time // becomes the UpdatedAt of the entries that change, in whole milliseconds
+}
+
+// BatchError says which operation of a batch failed. Behind it is an [Error]:
+// [ErrBoardNotFound], [ErrMemberNotFound] (of Remove), or one with the code
+// [CodeTooManyDecimals] or [CodeScoreOutOfRange].
+type BatchError struct {
+	Index int // in Batch.Ops
+	Op    Op
+	Err   error
+}
+
+func (e *BatchError) Error() string {
+	return "member " + quote(e.Op.Member) + ": " + e.Err.Error()
+}
+
+// Unwrap returns the operation's error.
+func (e *BatchError) Unwrap() error { return e.Err }
+
+// Outcome is what a batch did.
+type Outcome struct {
+	Results []Result // one for each operation, in their order
+	Boards  []View   // the boards of the batch after it, in the order of their first operations
+}
+
+// Result is what one operation did.
+type Result struct {
+	Member   string
+	Accepted bool     // whether anything was changed
+	Reason   Reason   // why not
+	Current  Standing // the member's standing when the operation was done, before the next one of its batch
+	Previous Standing // the one before the operation
+}
+
+// Reason says why an operation changed nothing, which is not an error.
+type Reason string
+
+// NotBetter is the reason of a submission that the policy [Best] leaves aside.
+const NotBetter Reason = "not_better"
+
+// Standing is a place on a board.
+type Standing struct {
+	Score int64 // scaled
+	Rank  int   // 1-based, by the board's rank style; 0: not on the board
+}
+
+// View is a board at a moment.
+type View struct {
+	Board  Board
+	Season int    // 1-based number of the season that is read
+	Rev    uint64 // number of changes so far; the next has Rev+1
+	Epoch  string // the store's incarnation
+	Total  int    // entries
+}
+
+// Ref names a season of a board.
+type Ref struct {
+	Board  string
+	Season int // 1-based; 0 is the current one
+}
+
+// Range is a part of a board: from Offset (0-based) or, if it is not nil, from
+// what stands behind After.
+type Range struct {
+	Offset int
+	After  *Position
+	Limit  int
+}
+
+// Position is a place in the total order of a board's entries; no two entries
+// have the same. It stays a place when the entry that had it moves on.
+type Position struct {
+	Score int64
+	Seq   uint64
+}
+
+// Page is entries of a board at a moment.
+type Page struct {
+	View
+	Entries []Entry
+	More    bool // entries stand behind the last of these
+}
+
+// Entry is a member's place on a board.
+type Entry struct {
+	Member    string
+	Score     int64           // scaled
+	Rank      int             // 1-based, by the board's rank style
+	Seq       uint64          // the rev at which the member reached Score; orders ties
+	Data      json.RawMessage // a compact JSON object, or nil; not to be changed
+	UpdatedAt time.Time       // of the last accepted change, in whole milliseconds
+}
+
+// Position returns the entry's place in the board's order.
+func (e Entry) Position() Position { return Position{e.Score, e.Seq} }
+
+// Percentile returns how many of the other members, in percent, stand below
+// rank on a board of total entries: 100 for the first, 0 for the last.
+func Percentile(rank, total int) float64 {
+	if total <= 1 {
+		return 100
+	}
+	return 100 * float64(total-rank) / float64(total-1)
+}
