@@ -1,0 +1,246 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options are the settings of a [Client].
+type Options struct {
+	// APIKey is sent with every request. Reading needs none.
+	APIKey string
+
+	// HTTPClient sends the requests; nil is one of the client's own, which gives
+	// up after 30 seconds. A WebSocket uses the proxy, the dialer and the TLS
+	// settings of its transport if that is an [*http.Transport].
+	HTTPClient *http.Client
+}
+
+// Client speaks to one server. Its methods are safe for concurrent use.
+type Client struct {
+	base    string // without a slash at its end
+	key     string
+	http    *http.Client
+	ownHTTP bool
+}
+
+// New returns a client of the server at baseURL, such as "http://127.0.0.1:8000".
+// It sends nothing yet.
+func New(baseURL string, opts Options) (*Client, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return nil, fmt.Errorf("server address: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("server address %q is not like http://127.0.0.1:8000", baseURL)
+	}
+	c := &Client{base: strings.TrimRight(u.String(), "/"), key: opts.APIKey, http: opts.HTTPClient}
+	if c.http == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 64 // there is only one host
+		c.http = &http.Client{Transport: transport, Timeout: 30 * time.Second}
+		c.ownHTTP = true
+	}
+	return c, nil
+}
+
+// Close closes the connections that are kept for later requests, unless they
+// are those of [Options.HTTPClient].
+func (c *Client) Close() {
+	if c.ownHTTP {
+		c.http.CloseIdleConnections()
+	}
+}
+
+// CreateBoard creates a board.
+func (c *Client) CreateBoard(ctx context.Context, s Settings) (Board, error) {
+	return call[Board](ctx, c, http.MethodPost, "/v1/leaderboards", s)
+}
+
+// Board returns a board's settings and where it stands.
+func (c *Client) Board(ctx context.Context, board string) (Board, error) {
+	return call[Board](ctx, c, http.MethodGet, boardPath(board), nil)
+}
+
+// Boards returns every board, ordered by id.
+func (c *Client) Boards(ctx context.Context) ([]Board, error) {
+	answer, err := call[struct {
+		Leaderboards []Board `json:"leaderboards"`
+	}](ctx, c, http.MethodGet, "/v1/leaderboards", nil)
+	return answer.Leaderboards, err
+}
+
+// PatchBoard changes settings of a board.
+func (c *Client) PatchBoard(ctx context.Context, board string, p Patch) (Board, error) {
+	return call[Board](ctx, c, http.MethodPatch, boardPath(board), p)
+}
+
+// DeleteBoard removes a board and its entries.
+func (c *Client) DeleteBoard(ctx context.Context, board string) error {
+	_, err := call[struct{}](ctx, c, http.MethodDelete, boardPath(board), nil)
+	return err
+}
+
+// Submit sends scores to a board, at most 1,000 of them. The server applies
+// them in their order, all or none; when it answers they are durable.
+func (c *Client) Submit(ctx context.Context, board string, submissions ...Submission) (Outcome, error) {
+	body := struct {
+		Submissions []Submission `json:"submissions"`
+	}{append([]Submission{}, submissions...)} // an empty list and not null, which would be another error
+	return call[Outcome](ctx, c, http.MethodPost, boardPath(board)+"/scores", body)
+}
+
+// Set gives a member a score whatever the board's policy, as an operator's correction.
+func (c *Client) Set(ctx context.Context, board string, s Submission) (Outcome, error) {
+	body := struct {
+		Score Score `json:"score"`
+		Data  any   `json:"data,omitempty"`
+	}{s.Score, s.Data}
+	return call[Outcome](ctx, c, http.MethodPut, memberPath(board, s.Member), body)
+}
+
+// Remove takes a member off a board.
+func (c *Client) Remove(ctx context.Context, board, member string) (Outcome, error) {
+	return call[Outcome](ctx, c, http.MethodDelete, memberPath(board, member), nil)
+}
+
+// Top returns the first entries of a board, at most 1,000.
+func (c *Client) Top(ctx context.Context, board string, limit int) (Page, error) {
+	return c.Entries(ctx, board, Range{Limit: limit})
+}
+
+// Entries returns a page of a board.
+func (c *Client) Entries(ctx context.Context, board string, r Range) (Page, error) {
+	query := url.Values{}
+	setInt(query, "limit", r.Limit)
+	setInt(query, "offset", r.Offset)
+	if r.Cursor != "" {
+		query.Set("cursor", r.Cursor)
+	}
+	return call[Page](ctx, c, http.MethodGet, withQuery(boardPath(board)+"/entries", query), nil)
+}
+
+// All returns every entry of a board, read page by page while the board may
+// move: entries are in order within a page, and one that climbs past the reader
+// meanwhile may be missed, one that sinks may come twice. It ends after an error.
+func (c *Client) All(ctx context.Context, board string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		r := Range{Limit: 1000}
+		for {
+			page, err := c.Entries(ctx, board, r)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range page.Entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page.NextCursor == "" {
+				return
+			}
+			r.Cursor = page.NextCursor
+		}
+	}
+}
+
+// Entry returns a member's place on a board.
+func (c *Client) Entry(ctx context.Context, board, member string) (Standing, error) {
+	return call[Standing](ctx, c, http.MethodGet, memberPath(board, member), nil)
+}
+
+// Around returns a member among its neighbours, limit entries together. Near an
+// end of the board the page is filled up from the other side.
+func (c *Client) Around(ctx context.Context, board, member string, limit int) (Page, error) {
+	query := url.Values{}
+	setInt(query, "limit", limit)
+	return call[Page](ctx, c, http.MethodGet, withQuery(memberPath(board, member)+"/around", query), nil)
+}
+
+func boardPath(board string) string { return "/v1/leaderboards/" + escape(board) }
+
+func memberPath(board, member string) string { return boardPath(board) + "/entries/" + escape(member) }
+
+// escape makes one segment of a path. A segment that is only dots would be
+// taken for a step up the tree.
+func escape(segment string) string {
+	if strings.Trim(segment, ".") == "" {
+		return strings.ReplaceAll(segment, ".", "%2E")
+	}
+	return url.PathEscape(segment)
+}
+
+func setInt(query url.Values, name string, n int) {
+	if n != 0 {
+		query.Set(name, strconv.Itoa(n))
+	}
+}
+
+func withQuery(path string, query url.Values) string {
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
+}
+
+// largestAnswer is more than a page of 1,000 entries can have.
+const largestAnswer = 16 << 20
+
+// call sends a request and reads the answer.
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var answer T
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return answer, unwrapMarshal(err)
+		}
+		content = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
+	if err != nil {
+		return answer, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		req.Header.Set("X-API-Key", c.key)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return answer, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return answer, errorFrom(res)
+	}
+	content = io.LimitReader(res.Body, largestAnswer)
+	if res.StatusCode == http.StatusNoContent {
+		return answer, nil
+	}
+	if err := json.NewDecoder(content).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("answer of %s %s: %w", method, path, err)
+	}
+	_, err = io.Copy(io.Discard, content) // a connection whose answer is read to the end can be used again
+	return answer, err
+}
+
+// unwrapMarshal takes off what encoding/json puts before the error of a Score.
+func unwrapMarshal(err error) error {
+	if wrapped, ok := errors.AsType[*json.MarshalerError](err); ok {
+		return wrapped.Err
+	}
+	return err
+}

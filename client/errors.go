@@ -1,0 +1,69 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Codes that programs often ask for; docs/protocol.md lists all of them.
+const (
+	CodeUnauthorized       = "unauthorized"
+	CodeBoardNotFound      = "board_not_found"
+	CodeBoardExists        = "board_exists"
+	CodeMemberNotFound     = "member_not_found"
+	CodeStorageUnavailable = "storage_unavailable"
+	CodeShuttingDown       = "shutting_down"
+)
+
+// Error is what the server answered instead of doing what it was asked for.
+type Error struct {
+	Status     int           // of HTTP
+	Code       string        // stable, for programs; empty if something else than Laurel answered
+	Detail     string        // a sentence for people
+	RetryAfter time.Duration // when to try again, if the server said so
+}
+
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return fmt.Sprintf("%s (HTTP %d)", e.Detail, e.Status)
+	}
+	return fmt.Sprintf("%s (%s)", e.Detail, e.Code)
+}
+
+// CodeOf returns the code of the [*Error] in err's chain, or "".
+func CodeOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// errorFrom reads the problem details (RFC 9457) of an answer.
+func errorFrom(res *http.Response) error {
+	e := &Error{Status: res.StatusCode}
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if err == nil && media == "application/problem+json" {
+		var problem struct {
+			Title, Code, Detail string
+		}
+		if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&problem) == nil {
+			e.Code, e.Detail = problem.Code, problem.Detail
+			if e.Detail == "" {
+				e.Detail = problem.Title
+			}
+		}
+	}
+	if e.Detail == "" {
+		e.Detail = "the server answered " + http.StatusText(res.StatusCode) + " and nothing that Laurel would say"
+	}
+	return e
+}

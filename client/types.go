@@ -1,0 +1,108 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Settings are what a board is created with. Only ID is needed; what is zero
+// gets the server's default.
+type Settings struct {
+	ID         string `json:"id"`
+	Order      string `json:"order,omitempty"`       // "desc", the highest first, or "asc"
+	Policy     string `json:"policy,omitempty"`      // "sum", "best" or "latest"
+	Decimals   int    `json:"decimals,omitempty"`    // digits after the point, 0 to 6
+	Ties       string `json:"ties,omitempty"`        // who stands first among equals: "earliest" or "latest"
+	RankStyle  string `json:"rank_style,omitempty"`  // "ordinal" 1 2 3 4 or "competition" 1 2 2 4
+	Top        int    `json:"top,omitempty"`         // entries that viewers are sent, 1 to 500
+	IntervalMS int    `json:"interval_ms,omitempty"` // milliseconds between two publications at the least
+}
+
+// Patch changes settings of a board; what is zero stays as it is. A board's
+// order, decimals and ties never change.
+type Patch struct {
+	Policy     string `json:"policy,omitempty"`
+	RankStyle  string `json:"rank_style,omitempty"`
+	Top        int    `json:"top,omitempty"`
+	IntervalMS int    `json:"interval_ms,omitempty"`
+}
+
+// Board is a board's settings and where it stands.
+type Board struct {
+	Settings
+	CreatedAt time.Time `json:"created_at"`
+	Season    int       `json:"season"`
+	Rev       uint64    `json:"rev"`
+	Epoch     string    `json:"epoch"`
+	Total     int       `json:"total"`
+}
+
+// Position says of which board and at which of its states an answer is. Of two
+// answers with the same epoch the one with the higher rev is newer.
+type Position struct {
+	Board  string `json:"board"`
+	Season int    `json:"season"`
+	Rev    uint64 `json:"rev"`
+	Epoch  string `json:"epoch"`
+	Total  int    `json:"total"` // members on the board
+}
+
+// Submission is a score that a member made. What it does to the score that the
+// member has is the board's policy.
+type Submission struct {
+	Member string `json:"member"`
+	Score  Score  `json:"score"`
+
+	// Data becomes a JSON object of at most 1 KiB that is kept with the entry: a
+	// display name, a country. Nil keeps what is there,
+	// json.RawMessage("null") removes it.
+	Data any `json:"data,omitempty"`
+}
+
+// Outcome is what a write did.
+type Outcome struct {
+	Position
+	Results []Result `json:"results"` // one for each submission, in their order
+}
+
+// Result is what one submission did. A rank of 0 means that the member was, or
+// is, not on the board; the score beside it is then empty.
+type Result struct {
+	Member        string `json:"member"`
+	Accepted      bool   `json:"accepted"`         // whether anything was changed
+	Reason        string `json:"reason,omitempty"` // why not: "not_better"
+	Score         Score  `json:"score"`
+	Rank          int    `json:"rank"`
+	PreviousScore Score  `json:"previous_score"`
+	PreviousRank  int    `json:"previous_rank"`
+}
+
+// Entry is a member's place on a board.
+type Entry struct {
+	Member    string          `json:"member"`
+	Score     Score           `json:"score"`
+	Rank      int             `json:"rank"` // 1-based
+	Data      json.RawMessage `json:"data,omitempty"`
+	UpdatedAt time.Time       `json:"updated_at,omitzero"` // zero in a table that is watched
+}
+
+// Standing is one member's entry.
+type Standing struct {
+	Entry
+	Percentile float64 `json:"percentile"` // share of the members, 0 to 100, that stand behind or level
+	Position
+}
+
+// Page is entries of a board, in its order.
+type Page struct {
+	Position
+	Entries    []Entry `json:"entries"`
+	NextCursor string  `json:"next_cursor,omitempty"` // for [Range.Cursor]; empty on the last page
+}
+
+// Range is a part of a board. The zero value is its first 50 entries.
+type Range struct {
+	Limit  int    // 1 to 1,000; 0 is 50
+	Offset int    // entries to leave out at the top
+	Cursor string // goes on behind the last entry of an earlier page, wherever that stands now; in place of Offset
+}
