@@ -11,7 +11,10 @@ import (
 //
 // Errors that a caller can act on are [Error]s; compare with [errors.Is]. A
 // store checks nothing that [Service] has checked: ids, members, data and limits
-// that reach it are valid.
+// that reach it are valid. Offsets and positions may be any at all.
+//
+// A store that has been closed answers [ErrShuttingDown] to everything, also to
+// a Changes that waits.
 type Store interface {
 	Writer
 	Reader
@@ -31,12 +34,12 @@ type Writer interface {
 	// It returns [ErrBoardExists] if there is one.
 	CreateBoard(ctx context.Context, b Board) (View, error)
 
-	// PatchBoard changes settings; that is one change: rev is one more. It
-	// returns [ErrBoardNotFound] or the error of [Patch.Apply].
+	// PatchBoard changes settings; that is one change, even if each is as it was:
+	// rev is one more. It returns [ErrBoardNotFound] or the error of [Patch.Apply].
 	PatchBoard(ctx context.Context, id string, p Patch) (View, error)
 
 	// DeleteBoard removes a board, its entries and its seasons, all but its rev:
-	// the deletion is one change. It returns [ErrBoardNotFound].
+	// the deletion is one change, with a rev that is told. It returns [ErrBoardNotFound].
 	DeleteBoard(ctx context.Context, id string) error
 
 	// Apply carries out the operations of a batch in their order, all or none:
@@ -69,6 +72,7 @@ type Reader interface {
 
 	// Lookup returns one entry for each of members, in their order. The entry
 	// of a member that is not on the board has rank 0 and nothing but its name.
+	// The page has no More.
 	Lookup(ctx context.Context, at Ref, members []string) (Page, error)
 }
 
@@ -79,7 +83,8 @@ type ChangeLog interface {
 	// Changes waits until there are changes after the cursor and returns at
 	// most limit of them in their order, with the cursor that stands after the
 	// last. The empty cursor stands before the first that is not acknowledged.
-	// Changes of one board may be folded into the newest.
+	// Changes of one board may be folded into the newest. What changed nothing is
+	// not told.
 	Changes(ctx context.Context, after Cursor, limit int) ([]Change, Cursor, error)
 
 	// Ack says that the changes up to the cursor need not be told again.

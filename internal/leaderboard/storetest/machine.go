@@ -1,0 +1,316 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"laurel/internal/leaderboard"
+)
+
+// runMachine drives a store and a model with the same random operations and
+// compares every answer. The words are few, so that ties, collisions of names
+// and repeated members are common.
+func runMachine(t *testing.T, open Opener) {
+	parent := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		dir, err := os.MkdirTemp(parent, "store")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		m := &machine{
+			model: NewModel(), ctx: t.Context(), clock: time.Date(2026, 11, 24, 9, 0, 0, 204e6, time.UTC),
+			open:   func() Store { return open(t, dir) },
+			latest: map[string]uint64{}, untold: map[string]uint64{}, unacked: map[string]uint64{},
+		}
+		m.store = m.open()
+		defer func() {
+			if err := m.store.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}()
+		rt.Repeat(rapid.StateMachineActions(m))
+	})
+}
+
+// machine is the state of a run. Its exported methods are the actions.
+type machine struct {
+	store Store
+	open  func() Store
+	model *Model
+	ctx   context.Context //nolint:containedctx // the test's, for every action
+	clock time.Time
+	epoch string // of the store, once it is known
+
+	positions []leaderboard.Position // that pages ended with
+
+	// What the change log has to tell, as board to rev. A store may fold
+	// changes and the model does not, so this is compared with promises.
+	latest  map[string]uint64  // each board's last change
+	cursor  leaderboard.Cursor // to read on from
+	untold  map[string]uint64  // changes behind cursor
+	unacked map[string]uint64  // changes behind what was last acknowledged
+}
+
+var (
+	someBoards   = rapid.SampledFrom([]string{"a", "a", "a", "b", "a-b"})
+	someMembers  = rapid.SampledFrom([]string{"m", "n", "o", "p", "pp", "é", "q/r"})
+	commonScores = rapid.SampledFrom([]string{"0", "1", "2", "3", "-1", "-2", "10", "1e1"})
+	rareScores   = rapid.SampledFrom([]string{
+		"0.5", "-0.5", "1.5", "0.01", "0.001", "0.000001",
+		"9007199254740991", "-9007199254740991", "9007199254740992", "999999999999999", "99999999999999.9", "-9999999999999.99", "1000000000",
+	})
+	someData   = rapid.SampledFrom([]string{"", "", "null", "{}", `{"n":1}`, `{"n":2}`})
+	orders     = rapid.SampledFrom([]leaderboard.Order{leaderboard.Descending, leaderboard.Ascending})
+	policies   = rapid.SampledFrom([]leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboard.Latest})
+	ties       = rapid.SampledFrom([]leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie})
+	styles     = rapid.SampledFrom([]leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition})
+	decimals   = rapid.SampledFrom([]int{0, 0, 1, 2, 6})
+	someLimits = rapid.IntRange(1, 9)
+	seasons    = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1})
+)
+
+func someScore(t *rapid.T) leaderboard.Decimal {
+	if rapid.IntRange(0, 5).Draw(t, "rare") == 0 {
+		return score(rareScores.Draw(t, "score"))
+	}
+	return score(commonScores.Draw(t, "score"))
+}
+
+// same compares what the store and the model answered.
+func (m *machine) same(t *rapid.T, what string, want any, wantErr error, got any, gotErr error) {
+	t.Helper()
+	if wantErr != nil || gotErr != nil {
+		wantBatch, _ := errors.AsType[*leaderboard.BatchError](wantErr)
+		gotBatch, _ := errors.AsType[*leaderboard.BatchError](gotErr)
+		if leaderboard.CodeOf(wantErr) != leaderboard.CodeOf(gotErr) || wantErr == nil || gotErr == nil ||
+			(wantBatch == nil) != (gotBatch == nil) || wantBatch != nil && wantBatch.Index != gotBatch.Index {
+			t.Fatalf("%s: error %v, want %v", what, gotErr, wantErr)
+		}
+		if wantBatch != nil {
+			want, got = wantBatch.Op, gotBatch.Op
+		}
+	}
+	epochs := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Epoch" }, cmp.Comparer(func(x, y string) bool {
+		for _, epoch := range []string{x, y} {
+			if epoch == modelEpoch || epoch == "" {
+				continue
+			}
+			if m.epoch == "" {
+				m.epoch = epoch
+			}
+			if epoch != m.epoch {
+				return false
+			}
+		}
+		return (x == "") == (y == "")
+	}))
+	if diff := compare(want, got, epochs); diff != "" {
+		t.Fatalf("%s (-model +store):\n%s", what, diff)
+	}
+}
+
+// changed notes what the change log has to tell of a board.
+func (m *machine) changed(board string, rev uint64) {
+	if m.latest[board] == rev {
+		return
+	}
+	m.latest[board], m.untold[board], m.unacked[board] = rev, rev, rev
+}
+
+func (m *machine) Create(t *rapid.T) {
+	b := leaderboard.Board{
+		ID: someBoards.Draw(t, "board"), Order: orders.Draw(t, "order"), Policy: policies.Draw(t, "policy"),
+		Decimals: decimals.Draw(t, "decimals"), Ties: ties.Draw(t, "ties"), RankStyle: styles.Draw(t, "style"),
+		CreatedAt: m.clock,
+	}.WithDefaults()
+	want, wantErr := m.model.CreateBoard(m.ctx, b)
+	got, err := m.store.CreateBoard(m.ctx, b)
+	m.same(t, "CreateBoard", want, wantErr, got, err)
+	if err == nil {
+		m.changed(b.ID, got.Rev)
+	}
+}
+
+func (m *machine) Patch(t *rapid.T) {
+	var p leaderboard.Patch
+	maybe(t, "policy", &p.Policy, policies)
+	maybe(t, "style", &p.RankStyle, styles)
+	maybe(t, "top", &p.Top, rapid.IntRange(0, 3))
+	if rapid.IntRange(0, 4).Draw(t, "fixed") == 0 {
+		maybe(t, "order", &p.Order, orders)
+		maybe(t, "ties", &p.Ties, ties)
+		maybe(t, "decimals", &p.Decimals, decimals)
+	}
+	id := someBoards.Draw(t, "board")
+	want, wantErr := m.model.PatchBoard(m.ctx, id, p)
+	got, err := m.store.PatchBoard(m.ctx, id, p)
+	m.same(t, "PatchBoard", want, wantErr, got, err)
+	if err == nil {
+		m.changed(id, got.Rev)
+	}
+}
+
+func maybe[T any](t *rapid.T, name string, setting **T, values *rapid.Generator[T]) {
+	if rapid.Bool().Draw(t, "patch "+name) {
+		*setting = new(values.Draw(t, name))
+	}
+}
+
+func (m *machine) Delete(t *rapid.T) {
+	if rapid.IntRange(0, 2).Draw(t, "really") > 0 {
+		t.Skip("boards should live for a while")
+	}
+	id := someBoards.Draw(t, "board")
+	before, beforeErr := m.model.Board(m.ctx, id)
+	wantErr := m.model.DeleteBoard(m.ctx, id)
+	err := m.store.DeleteBoard(m.ctx, id)
+	m.same(t, "DeleteBoard", nil, wantErr, nil, err)
+	if beforeErr == nil {
+		m.changed(id, before.Rev+1)
+	}
+}
+
+// ApplyOne and ApplyBatch stand for most of what happens to a store.
+func (m *machine) ApplyOne(t *rapid.T) { m.apply(t, 1) }
+
+func (m *machine) ApplyBatch(t *rapid.T) { m.apply(t, rapid.IntRange(2, 8).Draw(t, "operations")) }
+
+func (m *machine) apply(t *rapid.T, n int) {
+	m.clock = m.clock.Add(time.Duration(rapid.IntRange(-1, 3).Draw(t, "later")) * 250 * time.Millisecond)
+	batch := leaderboard.Batch{At: m.clock}
+	home := someBoards.Draw(t, "board") // most batches are of one board, so that most succeed
+	spread := rapid.IntRange(0, 3).Draw(t, "spread") == 0
+	for range n {
+		op := leaderboard.Op{Board: home, Member: someMembers.Draw(t, "member")}
+		if spread {
+			op.Board = someBoards.Draw(t, "board")
+		}
+		op.Kind = rapid.SampledFrom([]leaderboard.Kind{
+			leaderboard.Submit, leaderboard.Submit, leaderboard.Submit, leaderboard.Submit, leaderboard.Submit, leaderboard.Set, leaderboard.Remove,
+		}).Draw(t, "kind")
+		if op.Kind != leaderboard.Remove {
+			op.Score = someScore(t)
+			if data := someData.Draw(t, "data"); data != "" {
+				op.Data = []byte(data)
+			}
+		}
+		batch.Ops = append(batch.Ops, op)
+	}
+	want, wantErr := m.model.Apply(m.ctx, batch)
+	got, err := m.store.Apply(m.ctx, batch)
+	m.same(t, fmt.Sprintf("Apply(%v)", describe(batch.Ops)), want, wantErr, got, err)
+	for _, view := range got.Boards {
+		m.changed(view.Board.ID, view.Rev)
+	}
+}
+
+func (m *machine) Entries(t *rapid.T) {
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: seasons.Draw(t, "season")}
+	r := leaderboard.Range{Offset: rapid.IntRange(0, 8).Draw(t, "offset"), Limit: someLimits.Draw(t, "limit")}
+	if len(m.positions) > 0 && rapid.Bool().Draw(t, "after") {
+		after := rapid.SampledFrom(m.positions).Draw(t, "position")
+		r.After = &after
+	}
+	want, wantErr := m.model.Entries(m.ctx, ref, r)
+	got, err := m.store.Entries(m.ctx, ref, r)
+	m.same(t, fmt.Sprintf("Entries(%v, %s)", ref, describeRange(r)), want, wantErr, got, err)
+	if n := len(got.Entries); n > 0 {
+		m.positions = append(m.positions, got.Entries[n-1].Position())
+	}
+}
+
+func (m *machine) Around(t *rapid.T) {
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: seasons.Draw(t, "season")}
+	member, limit := someMembers.Draw(t, "member"), someLimits.Draw(t, "limit")
+	want, wantErr := m.model.Around(m.ctx, ref, member, limit)
+	got, err := m.store.Around(m.ctx, ref, member, limit)
+	m.same(t, fmt.Sprintf("Around(%v, %q, %d)", ref, member, limit), want, wantErr, got, err)
+}
+
+func (m *machine) Lookup(t *rapid.T) {
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: seasons.Draw(t, "season")}
+	members := rapid.SliceOfN(someMembers, 0, 5).Draw(t, "members")
+	want, wantErr := m.model.Lookup(m.ctx, ref, members)
+	got, err := m.store.Lookup(m.ctx, ref, members)
+	m.same(t, fmt.Sprintf("Lookup(%v, %q)", ref, members), want, wantErr, got, err)
+}
+
+func (m *machine) Boards(t *rapid.T) {
+	after := rapid.SampledFrom([]string{"", "a", "a-", "a-b", "aa", "b"}).Draw(t, "after")
+	limit := rapid.IntRange(1, 4).Draw(t, "limit")
+	want, wantErr := m.model.Boards(m.ctx, after, limit)
+	got, err := m.store.Boards(m.ctx, after, limit)
+	m.same(t, fmt.Sprintf("Boards(%q, %d)", after, limit), want, wantErr, got, err)
+}
+
+// Changes reads the change log on, if it has something to tell.
+func (m *machine) Changes(t *rapid.T) {
+	if len(m.untold) == 0 {
+		t.Skip("there is nothing to be told")
+	}
+	limit := someLimits.Draw(t, "limit")
+	ctx, cancel := context.WithTimeout(m.ctx, patience)
+	defer cancel()
+	changes, next, err := m.store.Changes(ctx, m.cursor, limit)
+	if err != nil {
+		t.Fatalf("Changes(%q, %d): %v; not told yet are %v", m.cursor, limit, err, m.untold)
+	}
+	if len(changes) == 0 || len(changes) > limit {
+		t.Fatalf("Changes(%q, %d) has %d changes", m.cursor, limit, len(changes))
+	}
+	for _, c := range changes {
+		last, expected := m.untold[c.Board]
+		if !expected || c.Rev > last {
+			t.Fatalf("%s at rev %d is told; what can be told is %v", c.Board, c.Rev, m.untold)
+		}
+		if c.Rev == last {
+			delete(m.untold, c.Board)
+		}
+	}
+	m.cursor = next
+}
+
+// Ack acknowledges what was told.
+func (m *machine) Ack(t *rapid.T) {
+	if m.cursor == "" {
+		t.Skip("nothing was told yet")
+	}
+	if err := m.store.Ack(m.ctx, m.cursor); err != nil {
+		t.Fatalf("Ack(%q): %v", m.cursor, err)
+	}
+	m.unacked = maps.Clone(m.untold)
+}
+
+// Reopen closes the store and opens it again.
+func (m *machine) Reopen(t *rapid.T) {
+	if rapid.IntRange(0, 2).Draw(t, "really") > 0 {
+		t.Skip("stores should be open for a while")
+	}
+	if err := m.store.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	m.store = m.open()
+	m.cursor = ""
+	m.untold = maps.Clone(m.unacked)
+}
+
+// Check compares everything that can be read.
+func (m *machine) Check(t *rapid.T) {
+	want, wantErr := m.model.Boards(m.ctx, "", 10)
+	got, err := m.store.Boards(m.ctx, "", 10)
+	m.same(t, "all boards", want, wantErr, got, err)
+	for _, id := range slices.Sorted(maps.Keys(m.latest)) {
+		want, wantErr := m.model.Entries(m.ctx, leaderboard.Ref{Board: id}, whole)
+		got, err := m.store.Entries(m.ctx, leaderboard.Ref{Board: id}, whole)
+		m.same(t, "all of "+id, want, wantErr, got, err)
+	}
+}

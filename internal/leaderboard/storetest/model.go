@@ -1,0 +1,510 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"laurel/internal/leaderboard"
+)
+
+// Model is a [leaderboard.Store] that is right before anything else: one mutex,
+// one slice of entries for each board, sorted anew for every answer. It shares
+// no rule with the package leaderboard, so that a mistake there is not
+// repeated here. It keeps everything in memory; what was closed can be opened
+// again with [Model.Reopen].
+type Model struct {
+	mu     sync.Mutex
+	boards map[string]*board
+	log    []leaderboard.Change // every change there ever was
+	acked  int                  // so many of log need not be told again
+	news   chan struct{}        // closed and replaced when log grows, and at Close
+	closed bool
+}
+
+// board is one board, or what a deleted one leaves behind.
+type board struct {
+	settings leaderboard.Board
+	deleted  bool
+	rev      uint64
+	entries  []leaderboard.Entry // in no order, without ranks
+}
+
+// NewModel returns an empty model.
+func NewModel() *Model {
+	return &Model{boards: map[string]*board{}, news: make(chan struct{})}
+}
+
+// Close makes every method answer [leaderboard.ErrShuttingDown].
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.wake()
+	return nil
+}
+
+// Reopen returns a model that has all that m, which is closed, had.
+func (m *Model) Reopen() *Model {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Model{boards: m.boards, log: m.log, acked: m.acked, news: make(chan struct{})}
+}
+
+func (m *Model) wake() {
+	close(m.news)
+	m.news = make(chan struct{})
+}
+
+// lock begins every method: it takes the mutex and says why the method cannot
+// go on, if so.
+func (m *Model) lock(ctx context.Context) error {
+	m.mu.Lock()
+	if m.closed {
+		return leaderboard.ErrShuttingDown
+	}
+	return ctx.Err()
+}
+
+// CreateBoard implements [leaderboard.Writer].
+func (m *Model) CreateBoard(ctx context.Context, settings leaderboard.Board) (leaderboard.View, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.View{}, err
+	}
+	b, known := m.boards[settings.ID]
+	if known && !b.deleted {
+		return leaderboard.View{}, leaderboard.ErrBoardExists
+	}
+	var rev uint64
+	if known {
+		rev = b.rev
+	}
+	b = &board{settings: settings, rev: rev}
+	m.boards[settings.ID] = b
+	m.changed(b)
+	return b.view(), nil
+}
+
+// PatchBoard implements [leaderboard.Writer].
+func (m *Model) PatchBoard(ctx context.Context, id string, p leaderboard.Patch) (leaderboard.View, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.View{}, err
+	}
+	b, err := m.board(id)
+	if err != nil {
+		return leaderboard.View{}, err
+	}
+	settings, err := p.Apply(b.settings)
+	if err != nil {
+		return leaderboard.View{}, err
+	}
+	b.settings = settings
+	m.changed(b)
+	return b.view(), nil
+}
+
+// DeleteBoard implements [leaderboard.Writer].
+func (m *Model) DeleteBoard(ctx context.Context, id string) error {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
+	b, err := m.board(id)
+	if err != nil {
+		return err
+	}
+	b.deleted = true
+	b.entries = nil
+	m.changed(b)
+	return nil
+}
+
+func (m *Model) board(id string) (*board, error) {
+	b, known := m.boards[id]
+	if !known || b.deleted {
+		return nil, leaderboard.ErrBoardNotFound
+	}
+	return b, nil
+}
+
+// changed numbers a change of the board and logs it.
+func (m *Model) changed(b *board) {
+	b.rev++
+	m.log = append(m.log, leaderboard.Change{Board: b.settings.ID, Rev: b.rev})
+	m.wake()
+}
+
+// Apply implements [leaderboard.Writer].
+func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard.Outcome, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.Outcome{}, err
+	}
+	// The batch works on copies, which take the boards' places at its end.
+	var (
+		outcome leaderboard.Outcome
+		log     []leaderboard.Change
+		order   []string
+		copies  = map[string]*board{}
+	)
+	for i, op := range batch.Ops {
+		b, ok := copies[op.Board]
+		if !ok {
+			original, err := m.board(op.Board)
+			if err != nil {
+				return leaderboard.Outcome{}, &leaderboard.BatchError{Index: i, Op: op, Err: err}
+			}
+			b = &board{settings: original.settings, rev: original.rev, entries: slices.Clone(original.entries)}
+			copies[op.Board] = b
+			order = append(order, op.Board)
+		}
+		result, err := b.apply(op, batch.At)
+		if err != nil {
+			return leaderboard.Outcome{}, &leaderboard.BatchError{Index: i, Op: op, Err: err}
+		}
+		outcome.Results = append(outcome.Results, result)
+		if result.Accepted {
+			log = append(log, leaderboard.Change{Board: op.Board, Rev: b.rev})
+		}
+	}
+	for _, id := range order {
+		m.boards[id] = copies[id]
+		outcome.Boards = append(outcome.Boards, copies[id].view())
+	}
+	if len(log) > 0 {
+		m.log = append(m.log, log...)
+		m.wake()
+	}
+	return outcome, nil
+}
+
+func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, error) {
+	result := leaderboard.Result{Member: op.Member, Previous: b.standing(op.Member)}
+	i := slices.IndexFunc(b.entries, func(e leaderboard.Entry) bool { return e.Member == op.Member })
+
+	if op.Kind == leaderboard.Remove {
+		if i < 0 {
+			return leaderboard.Result{}, leaderboard.ErrMemberNotFound
+		}
+		b.entries = slices.Delete(b.entries, i, i+1)
+		b.rev++
+		result.Accepted = true
+		return result, nil
+	}
+
+	score, err := scaled(op.Score, b.settings.Decimals)
+	if err != nil {
+		return leaderboard.Result{}, err
+	}
+	if i >= 0 && op.Kind == leaderboard.Submit {
+		has := b.entries[i].Score
+		switch b.settings.Policy {
+		case leaderboard.Sum:
+			score += has // of two numbers below 2^53: it cannot overflow
+		case leaderboard.Best:
+			better := score > has
+			if b.settings.Order == leaderboard.Ascending {
+				better = score < has
+			}
+			if !better {
+				result.Reason = leaderboard.NotBetter
+				result.Current = result.Previous
+				return result, nil
+			}
+		}
+	}
+	if limit := scoreLimit(b.settings.Decimals); score > limit || score < -limit {
+		return leaderboard.Result{}, &leaderboard.Error{Code: leaderboard.CodeScoreOutOfRange, Message: "sum out of range"}
+	}
+
+	b.rev++
+	if i < 0 {
+		i = len(b.entries)
+		b.entries = append(b.entries, leaderboard.Entry{Member: op.Member, Score: score, Seq: b.rev})
+	}
+	e := &b.entries[i]
+	if e.Score != score {
+		e.Score = score
+		e.Seq = b.rev
+	}
+	e.UpdatedAt = at
+	if string(op.Data) == "null" {
+		e.Data = nil
+	} else if op.Data != nil {
+		e.Data = op.Data
+	}
+	result.Accepted = true
+	result.Current = b.standing(op.Member)
+	return result, nil
+}
+
+func scoreLimit(decimals int) int64 {
+	if decimals == 0 {
+		return 9_007_199_254_740_991
+	}
+	return 999_999_999_999_999
+}
+
+// scaled returns d × 10^decimals, by way of the number's written form.
+func scaled(d leaderboard.Decimal, decimals int) (int64, error) {
+	number, ok := new(big.Rat).SetString(d.String())
+	if !ok {
+		return 0, fmt.Errorf("decimal %v is not a number", d)
+	}
+	for range decimals {
+		number.Mul(number, big.NewRat(10, 1))
+	}
+	if !number.IsInt() {
+		return 0, &leaderboard.Error{Code: leaderboard.CodeTooManyDecimals, Message: "too many decimals"}
+	}
+	limit := big.NewInt(scoreLimit(decimals))
+	if number.Num().CmpAbs(limit) > 0 {
+		return 0, &leaderboard.Error{Code: leaderboard.CodeScoreOutOfRange, Message: "score out of range"}
+	}
+	return number.Num().Int64(), nil
+}
+
+// modelEpoch is the epoch of every model.
+const modelEpoch = "model"
+
+func (b *board) view() leaderboard.View {
+	return leaderboard.View{Board: b.settings, Season: 1, Rev: b.rev, Epoch: modelEpoch, Total: len(b.entries)}
+}
+
+// ranked returns the entries in the board's order, with their ranks.
+func (b *board) ranked() []leaderboard.Entry {
+	entries := slices.Clone(b.entries)
+	slices.SortFunc(entries, func(x, y leaderboard.Entry) int { return b.compare(x.Position(), y.Position()) })
+	for i := range entries {
+		entries[i].Rank = i + 1
+		if b.settings.RankStyle == leaderboard.Competition && i > 0 && entries[i].Score == entries[i-1].Score {
+			entries[i].Rank = entries[i-1].Rank
+		}
+	}
+	return entries
+}
+
+// compare is negative if x stands before y.
+func (b *board) compare(x, y leaderboard.Position) int {
+	score, seq := cmp.Compare(x.Score, y.Score), cmp.Compare(x.Seq, y.Seq)
+	if b.settings.Order == leaderboard.Descending {
+		score = -score
+	}
+	if b.settings.Ties == leaderboard.LatestTie {
+		seq = -seq
+	}
+	if score != 0 {
+		return score
+	}
+	return seq
+}
+
+// standing counts who stands before the member: everybody in front of it by the
+// ordinal style, those with another score by the competition style.
+func (b *board) standing(member string) leaderboard.Standing {
+	i := slices.IndexFunc(b.entries, func(e leaderboard.Entry) bool { return e.Member == member })
+	if i < 0 {
+		return leaderboard.Standing{}
+	}
+	own, rank := b.entries[i], 1
+	for _, e := range b.entries {
+		inFront := b.compare(e.Position(), own.Position()) < 0
+		if inFront && (b.settings.RankStyle == leaderboard.Ordinal || e.Score != own.Score) {
+			rank++
+		}
+	}
+	return leaderboard.Standing{Score: own.Score, Rank: rank}
+}
+
+// Writable implements [leaderboard.Writer].
+func (m *Model) Writable() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return leaderboard.ErrShuttingDown
+	}
+	return nil
+}
+
+// Board implements [leaderboard.Reader].
+func (m *Model) Board(ctx context.Context, id string) (leaderboard.View, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.View{}, err
+	}
+	b, err := m.board(id)
+	if err != nil {
+		return leaderboard.View{}, err
+	}
+	return b.view(), nil
+}
+
+// Boards implements [leaderboard.Reader].
+func (m *Model) Boards(ctx context.Context, after string, limit int) ([]leaderboard.View, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return nil, err
+	}
+	var views []leaderboard.View
+	for id, b := range m.boards {
+		if id > after && !b.deleted {
+			views = append(views, b.view())
+		}
+	}
+	slices.SortFunc(views, func(x, y leaderboard.View) int { return cmp.Compare(x.Board.ID, y.Board.ID) })
+	return views[:min(limit, len(views))], nil
+}
+
+// season returns the board that a reference names, if it is to its only season.
+func (m *Model) season(at leaderboard.Ref) (*board, error) {
+	b, err := m.board(at.Board)
+	if err != nil {
+		return nil, err
+	}
+	if at.Season != 0 && at.Season != 1 {
+		return nil, leaderboard.ErrSeasonNotFound
+	}
+	return b, nil
+}
+
+// page returns the entries of the board from the one with the index start on.
+func (b *board) page(start, limit int) leaderboard.Page {
+	entries := b.ranked()
+	start = min(start, len(entries))
+	end := start + min(limit, len(entries)-start)
+	return leaderboard.Page{View: b.view(), Entries: entries[start:end], More: end < len(entries)}
+}
+
+// Entries implements [leaderboard.Reader].
+func (m *Model) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.Page{}, err
+	}
+	b, err := m.season(at)
+	if err != nil {
+		return leaderboard.Page{}, err
+	}
+	start := r.Offset
+	if r.After != nil {
+		start = 0
+		for _, e := range b.entries {
+			if b.compare(e.Position(), *r.After) <= 0 {
+				start++
+			}
+		}
+	}
+	return b.page(start, r.Limit), nil
+}
+
+// Around implements [leaderboard.Reader].
+func (m *Model) Around(ctx context.Context, at leaderboard.Ref, member string, limit int) (leaderboard.Page, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.Page{}, err
+	}
+	b, err := m.season(at)
+	if err != nil {
+		return leaderboard.Page{}, err
+	}
+	i := slices.IndexFunc(b.ranked(), func(e leaderboard.Entry) bool { return e.Member == member })
+	if i < 0 {
+		return leaderboard.Page{}, leaderboard.ErrMemberNotFound
+	}
+	// Start from the member alone and add one above, one below, in turn.
+	start, end := i, i+1
+	for above := true; end-start < limit && end-start < len(b.entries); above = !above {
+		switch {
+		case above && start > 0:
+			start--
+		case !above && end < len(b.entries):
+			end++
+		}
+	}
+	return b.page(start, end-start), nil
+}
+
+// Lookup implements [leaderboard.Reader].
+func (m *Model) Lookup(ctx context.Context, at leaderboard.Ref, members []string) (leaderboard.Page, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return leaderboard.Page{}, err
+	}
+	b, err := m.season(at)
+	if err != nil {
+		return leaderboard.Page{}, err
+	}
+	page := leaderboard.Page{View: b.view()}
+	entries := b.ranked()
+	for _, member := range members {
+		found := leaderboard.Entry{Member: member}
+		for _, e := range entries {
+			if e.Member == member {
+				found = e
+			}
+		}
+		page.Entries = append(page.Entries, found)
+	}
+	return page, nil
+}
+
+// Changes implements [leaderboard.ChangeLog]. It folds nothing. A cursor is the
+// number of changes before it.
+func (m *Model) Changes(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error) {
+	for {
+		changes, next, news, err := m.changesNow(ctx, after, limit)
+		if err != nil || len(changes) > 0 {
+			return changes, next, err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, "", ctx.Err()
+		}
+	}
+}
+
+func (m *Model) changesNow(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, <-chan struct{}, error) {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return nil, "", nil, err
+	}
+	start, err := m.place(after)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	end := min(start+limit, len(m.log))
+	return slices.Clone(m.log[start:end]), leaderboard.Cursor(strconv.Itoa(end)), m.news, nil
+}
+
+func (m *Model) place(c leaderboard.Cursor) (int, error) {
+	if c == "" {
+		return m.acked, nil
+	}
+	place, err := strconv.Atoi(string(c))
+	if err != nil || place < 0 || place > len(m.log) {
+		return 0, fmt.Errorf("cursor %q is not of this change log", c)
+	}
+	return place, nil
+}
+
+// Ack implements [leaderboard.ChangeLog].
+func (m *Model) Ack(ctx context.Context, through leaderboard.Cursor) error {
+	defer m.mu.Unlock()
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
+	place, err := m.place(through)
+	if err != nil {
+		return err
+	}
+	m.acked = max(m.acked, place)
+	return nil
+}

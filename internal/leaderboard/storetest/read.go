@@ -1,0 +1,350 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+
+	"laurel/internal/leaderboard"
+)
+
+var readChecks = []check{
+	{"a page from an offset has the entries from there on, at most limit", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		all := f.entries("race")
+		view := f.view("race")
+		for offset := range 12 {
+			for limit := 1; limit <= 12; limit++ {
+				start := min(offset, 10)
+				end := min(start+limit, 10)
+				want := leaderboard.Page{View: view, Entries: all[start:end], More: end < 10}
+				if diff := compare(want, f.page("race", leaderboard.Range{Offset: offset, Limit: limit})); diff != "" {
+					f.Errorf("page of %d from %d (-want +got):\n%s", limit, offset, diff)
+				}
+			}
+		}
+	}},
+	{"a page of an empty board is empty, with its view", func(f *fixture) {
+		view := f.create(leaderboard.Board{ID: "race"})
+		for _, r := range []leaderboard.Range{whole, {Offset: 5, Limit: 5}, {After: &leaderboard.Position{}, Limit: 5}} {
+			if diff := compare(leaderboard.Page{View: view}, f.page("race", r)); diff != "" {
+				f.Errorf("page %s (-want +got):\n%s", describeRange(r), diff)
+			}
+		}
+	}},
+	{"an offset far beyond the end gives an empty page", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		for _, offset := range []int{11, 1000, math.MaxInt32, math.MaxInt} {
+			got := f.page("race", leaderboard.Range{Offset: offset, Limit: leaderboard.MaxLimit})
+			if diff := compare(leaderboard.Page{View: f.view("race")}, got); diff != "" {
+				f.Errorf("page from %d (-want +got):\n%s", offset, diff)
+			}
+		}
+	}},
+	{"pages one after the other by position are the whole board", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			all := f.entries(b.ID)
+			for limit := 1; limit <= 11; limit++ {
+				r := leaderboard.Range{Limit: limit}
+				var got []leaderboard.Entry
+				for {
+					page := f.page(b.ID, r)
+					got = append(got, page.Entries...)
+					if page.More != (len(got) < len(all)) {
+						f.Errorf("more = %t with %d of %d entries seen", page.More, len(got), len(all))
+					}
+					if !page.More || len(page.Entries) == 0 {
+						break
+					}
+					after := page.Entries[len(page.Entries)-1].Position()
+					r.After = &after
+				}
+				if diff := compare(all, got); diff != "" {
+					f.Errorf("board %s by pages of %d (-want +got):\n%s", b.ID, limit, diff)
+				}
+			}
+		}
+	}},
+	{"the offset does not count beside a position", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		all := f.entries("race")
+		after := all[2].Position()
+		got := f.page("race", leaderboard.Range{Offset: 5, After: &after, Limit: 2})
+		if diff := compare(all[3:5], got.Entries); diff != "" {
+			f.Errorf("entries (-want +got):\n%s", diff)
+		}
+	}},
+	{"a position that nobody has any more is still a place", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			all := f.entries(b.ID)
+			for i, e := range all {
+				after := e.Position()
+				f.apply(remove(b.ID, e.Member))
+				page := f.page(b.ID, leaderboard.Range{After: &after, Limit: 20})
+				if len(page.Entries) != len(all)-i-1 {
+					f.Errorf("%d entries of %s stand behind rank %d, want %d", len(page.Entries), b.ID, e.Rank, len(all)-i-1)
+				}
+			}
+		}
+	}},
+	{"a position between the entries, or beyond them, is a place", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			all := f.entries(b.ID)
+			m := modelOf(b, all)
+			positions := append([]leaderboard.Position{}, extremePositions...)
+			for _, e := range all {
+				for _, d := range []int64{-1, 0, 1} {
+					for _, seq := range []uint64{0, e.Seq - 1, e.Seq, e.Seq + 1, math.MaxUint64} {
+						positions = append(positions, leaderboard.Position{Score: e.Score + d, Seq: seq})
+					}
+				}
+			}
+			for _, after := range positions {
+				r := leaderboard.Range{After: &after, Limit: 3}
+				want, err := m.Entries(f.Context(), leaderboard.Ref{Board: b.ID}, r)
+				if err != nil {
+					f.Fatal(err)
+				}
+				got := f.page(b.ID, r)
+				if diff := compare(want.Entries, got.Entries); diff != "" || want.More != got.More {
+					f.Errorf("%s, page of %s, more = %t, want %t (-want +got):\n%s", b.ID, describeRange(r), got.More, want.More, diff)
+				}
+			}
+		}
+	}},
+	{"pages by position neither repeat nor skip the entries that stay while others move", func(f *fixture) {
+		f.ten("race", leaderboard.Board{Policy: leaderboard.Latest})
+		first := f.page("race", leaderboard.Range{Limit: 4})
+		rest := f.page("race", leaderboard.Range{Offset: 4, Limit: 20})
+		after := first.Entries[3].Position()
+		f.apply(
+			submit("race", first.Entries[3].Member, "1000"), // whom the position was taken from goes up,
+			remove("race", first.Entries[1].Member),         // another of the page goes,
+			submit("race", "new", "2000"),                   // and one comes
+		)
+		var want, got []string
+		for _, e := range rest.Entries {
+			want = append(want, e.Member)
+		}
+		second := f.page("race", leaderboard.Range{After: &after, Limit: 20})
+		for _, e := range second.Entries {
+			got = append(got, e.Member)
+		}
+		if diff := compare(want, got); diff != "" {
+			f.Errorf("members behind the position (-want +got):\n%s", diff)
+		}
+		if got := second.Entries[0].Rank; got != 5 {
+			f.Errorf("first rank behind the position = %d, want 5", got)
+		}
+	}},
+
+	{"around has the member in its middle, one more above with an even limit", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		f.wantAround("race", 5, 1, 5, 5)
+		f.wantAround("race", 5, 2, 4, 5)
+		f.wantAround("race", 5, 3, 4, 6)
+		f.wantAround("race", 5, 4, 3, 6)
+		f.wantAround("race", 5, 5, 3, 7)
+	}},
+	{"around is filled up from below at the top", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		f.wantAround("race", 1, 1, 1, 1)
+		f.wantAround("race", 1, 2, 1, 2)
+		f.wantAround("race", 1, 5, 1, 5)
+		f.wantAround("race", 2, 5, 1, 5)
+		f.wantAround("race", 2, 4, 1, 4)
+		f.wantAround("race", 3, 4, 1, 4)
+		f.wantAround("race", 3, 5, 1, 5)
+		f.wantAround("race", 4, 5, 2, 6)
+	}},
+	{"around is filled up from above at the bottom", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		f.wantAround("race", 10, 1, 10, 10)
+		f.wantAround("race", 10, 2, 9, 10)
+		f.wantAround("race", 10, 5, 6, 10)
+		f.wantAround("race", 9, 5, 6, 10)
+		f.wantAround("race", 9, 4, 7, 10)
+		f.wantAround("race", 8, 5, 6, 10)
+		f.wantAround("race", 7, 5, 5, 9)
+	}},
+	{"around with a limit beyond the board is the whole board", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		for rank := 1; rank <= 10; rank++ {
+			f.wantAround("race", rank, 9, map[bool]int{true: 1, false: 2}[rank < 6], map[bool]int{true: 9, false: 10}[rank < 6])
+			for _, limit := range []int{10, 11, leaderboard.MaxLimit} {
+				f.wantAround("race", rank, limit, 1, 10)
+			}
+		}
+	}},
+	{"around has the place of a member among its equals", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			all := f.entries(b.ID)
+			for i, e := range all {
+				page, err := f.store.Around(f.Context(), leaderboard.Ref{Board: b.ID}, e.Member, 1)
+				if err != nil {
+					f.Fatal(err)
+				}
+				if diff := compare(all[i:i+1], page.Entries); diff != "" {
+					f.Errorf("%s around %s alone (-want +got):\n%s", b.ID, e.Member, diff)
+				}
+			}
+		}
+	}},
+	{"around a member that is not on the board finds nothing", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		f.apply(remove("race", "m3"))
+		for _, member := range []string{"m3", "nobody"} {
+			_, err := f.store.Around(f.Context(), leaderboard.Ref{Board: "race"}, member, 3)
+			f.wantCode("Around "+member, err, leaderboard.CodeMemberNotFound)
+		}
+	}},
+
+	{"a lookup answers in the order it was asked, absent members by name alone", func(f *fixture) {
+		f.ten("race", leaderboard.Board{RankStyle: leaderboard.Competition})
+		all := map[string]leaderboard.Entry{}
+		for _, e := range f.entries("race") {
+			all[e.Member] = e
+		}
+		want := leaderboard.Page{View: f.view("race"), Entries: []leaderboard.Entry{
+			all["m7"], {Member: "nobody"}, all["m1"], all["m7"], {Member: "somebody"}, all["m10"],
+		}}
+		if diff := compare(want, f.lookup("race", "m7", "nobody", "m1", "m7", "somebody", "m10")); diff != "" {
+			f.Errorf("page (-want +got):\n%s", diff)
+		}
+		if diff := compare(leaderboard.Page{View: f.view("race")}, f.lookup("race")); diff != "" {
+			f.Errorf("page for no members (-want +got):\n%s", diff)
+		}
+	}},
+
+	{"ordinal ranks count the entries", func(f *fixture) {
+		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Ordinal})
+		f.wantTable("race", "1 a 9", "2 b 7", "3 c 7", "4 d 7", "5 e 5", "6 f 5", "7 g 1")
+	}},
+	{"competition ranks are shared by equals, and the next ones left out", func(f *fixture) {
+		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Competition})
+		f.wantTable("race", "1 a 9", "2 b 7", "2 c 7", "2 d 7", "5 e 5", "5 f 5", "7 g 1")
+		f.apply(remove("race", "a"))
+		f.wantTable("race", "1 b 7", "1 c 7", "1 d 7", "4 e 5", "4 f 5", "6 g 1")
+	}},
+	{"ranks are those of the whole board wherever a page begins", func(f *fixture) {
+		for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition} {
+			for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
+				id := fmt.Sprintf("%s-%s", style, order)
+				f.equals(id, leaderboard.Board{RankStyle: style, Order: order})
+				all := f.entries(id)
+				for i, e := range all {
+					got := []leaderboard.Page{f.page(id, leaderboard.Range{Offset: i, Limit: 1}), f.lookup(id, e.Member)}
+					around, err := f.store.Around(f.Context(), leaderboard.Ref{Board: id}, e.Member, 1)
+					if err != nil {
+						f.Fatal(err)
+					}
+					got = append(got, around)
+					if i > 0 {
+						after := all[i-1].Position()
+						got = append(got, f.page(id, leaderboard.Range{After: &after, Limit: 1}))
+					}
+					for _, page := range got {
+						if diff := compare(all[i:i+1], page.Entries); diff != "" {
+							f.Errorf("entry %d of %s (-on its page +alone):\n%s", i, id, diff)
+						}
+					}
+				}
+			}
+		}
+	}},
+
+	{"the current season is the first", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		for _, season := range []int{0, 1} {
+			ref := leaderboard.Ref{Board: "race", Season: season}
+			entries, err := f.store.Entries(f.Context(), ref, whole)
+			if err != nil || entries.Season != 1 || len(entries.Entries) != 10 {
+				f.Errorf("Entries of season %d = %d entries of season %d, %v, want 10 of season 1", season, len(entries.Entries), entries.Season, err)
+			}
+			around, err := f.store.Around(f.Context(), ref, "m3", 3)
+			if err != nil || around.Season != 1 || len(around.Entries) != 3 {
+				f.Errorf("Around in season %d = %+v, %v", season, around, err)
+			}
+			lookup, err := f.store.Lookup(f.Context(), ref, []string{"m3"})
+			if err != nil || lookup.Season != 1 || lookup.Entries[0].Rank == 0 {
+				f.Errorf("Lookup in season %d = %+v, %v", season, lookup, err)
+			}
+		}
+	}},
+	{"a season that never was is not found", func(f *fixture) {
+		f.ten("race", leaderboard.Board{})
+		for _, season := range []int{-1, 2, 3, math.MaxInt} {
+			ref := leaderboard.Ref{Board: "race", Season: season}
+			_, err := f.store.Entries(f.Context(), ref, whole)
+			f.wantCode(fmt.Sprintf("Entries of season %d", season), err, leaderboard.CodeSeasonNotFound)
+			_, err = f.store.Around(f.Context(), ref, "nobody", 3)
+			f.wantCode(fmt.Sprintf("Around in season %d", season), err, leaderboard.CodeSeasonNotFound)
+			_, err = f.store.Lookup(f.Context(), ref, []string{"m3"})
+			f.wantCode(fmt.Sprintf("Lookup in season %d", season), err, leaderboard.CodeSeasonNotFound)
+			ref.Board = "none"
+			_, err = f.store.Entries(f.Context(), ref, whole)
+			f.wantCode("Entries of no board", err, leaderboard.CodeBoardNotFound)
+		}
+	}},
+}
+
+// shapes are boards of every order, tie rule and rank style.
+var shapes = func() (boards []leaderboard.Board) {
+	for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
+		for _, ties := range []leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie} {
+			for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition} {
+				id := fmt.Sprintf("%s-%s-%s", order, ties, style)
+				boards = append(boards, leaderboard.Board{ID: id, Order: order, Ties: ties, RankStyle: style})
+			}
+		}
+	}
+	return boards
+}()
+
+// ten makes a board of ten members, m1 to m10, some of whom have equal scores,
+// one of them below zero.
+func (f *fixture) ten(id string, b leaderboard.Board) {
+	f.Helper()
+	b.ID = id
+	f.create(b)
+	for i, points := range []string{"30", "20", "20", "-5", "20", "10", "70", "70", "0", "1"} {
+		f.apply(submit(id, fmt.Sprintf("m%d", i+1), points))
+	}
+}
+
+// equals makes a board of a to g with several equal scores.
+func (f *fixture) equals(id string, b leaderboard.Board) {
+	f.Helper()
+	b.ID = id
+	f.create(b)
+	f.apply(
+		submit(id, "e", "5"), submit(id, "b", "7"), submit(id, "g", "1"), submit(id, "a", "9"),
+		submit(id, "c", "7"), submit(id, "f", "5"), submit(id, "d", "7"),
+	)
+}
+
+// wantAround asks for the neighbours of the member with the ordinal rank and
+// compares the page with the ranks from first to last.
+func (f *fixture) wantAround(id string, rank, limit, first, last int) {
+	f.Helper()
+	all := f.entries(id)
+	member := all[rank-1].Member
+	got, err := f.store.Around(f.Context(), leaderboard.Ref{Board: id}, member, limit)
+	if err != nil {
+		f.Fatalf("Around(%q, %d): %v", member, limit, err)
+	}
+	want := leaderboard.Page{View: f.view(id), Entries: all[first-1 : last], More: last < len(all)}
+	if diff := compare(want, got); diff != "" {
+		f.Errorf("%d entries around rank %d (-want +got):\n%s", limit, rank, diff)
+	}
+}
+
+// modelOf is a model that has one board with the entries.
+func modelOf(settings leaderboard.Board, entries []leaderboard.Entry) *Model {
+	m := NewModel()
+	m.boards[settings.ID] = &board{settings: settings, entries: entries}
+	return m
+}
