@@ -1,0 +1,34 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+)
+
+// allowOrigin lets a page of a configured origin read the answer, also if it
+// turns out to be a problem.
+func (a *API) allowOrigin(x *exchange) {
+	h := x.w.Header()
+	if slices.Contains(a.opts.Origins, "*") {
+		h.Set("Access-Control-Allow-Origin", "*")
+		return
+	}
+	h.Add("Vary", "Origin")
+	if origin := x.r.Header.Get("Origin"); slices.Contains(a.opts.Origins, origin) {
+		h.Set("Access-Control-Allow-Origin", origin)
+	}
+}
+
+// preflight answers OPTIONS, a browser's question before an unusual request of a
+// page of another origin. Such a page may read; its answer never names a method
+// that writes, nor the header of an API key.
+func (a *API) preflight(x *exchange) {
+	h := x.w.Header()
+	if h.Get("Access-Control-Allow-Origin") != "" && x.r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+		h.Set("Access-Control-Max-Age", "3600")
+	}
+	h["Cache-Control"] = noStore
+	x.out = x.out[:0]
+	x.send(http.StatusNoContent)
+}

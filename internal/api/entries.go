@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+
+	"laurel/internal/leaderboard"
+)
+
+// defaultAround is the limit of a read around a member if it names none: the
+// member with five neighbours on each side.
+const defaultAround = 11
+
+func (a *API) submit(x *exchange, body *submissions) (outcome, error) {
+	x.batch = body.batch
+	return outcomeFrom(a.service.Submit(x.r.Context(), x.board(), body.list))
+}
+
+func (a *API) putEntry(x *exchange, body *newScore) (outcome, error) {
+	set := submission{Member: x.member(), Score: body.Score, Data: body.Data}
+	return outcomeFrom(a.service.Set(x.r.Context(), x.board(), set.submission()))
+}
+
+func (a *API) deleteEntry(x *exchange) (outcome, error) {
+	return outcomeFrom(a.service.Remove(x.r.Context(), x.board(), x.member()))
+}
+
+func outcomeFrom(o leaderboard.Outcome, err error) (outcome, error) {
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcomeOf(o), nil
+}
+
+func (a *API) listEntries(x *exchange) (entryList, error) {
+	limit, err := x.number("limit", x.route.limit)
+	if err != nil {
+		return entryList{}, err
+	}
+	offset, err := x.number("offset", 0)
+	if err != nil {
+		return entryList{}, err
+	}
+	season, err := seasonOf(x.board(), x.query.Get("season"))
+	if err != nil {
+		return entryList{}, err
+	}
+	part := leaderboard.Range{Offset: offset, Limit: limit}
+	if x.query.Has("cursor") {
+		if x.query.Has("offset") {
+			return entryList{}, &inputError{Field: "offset", Index: -1, Err: leaderboard.Errorf(codeBadRequest, "offset and cursor cannot both be given")}
+		}
+		cursor, err := decodeEntryCursor(x.board(), x.query.Get("cursor"))
+		if err != nil {
+			return entryList{}, err
+		}
+		if season != 0 && season != cursor.Season {
+			return entryList{}, invalidCursor()
+		}
+		season = cursor.Season // which is not the current one any more if the board was reset meanwhile
+		part.After = &cursor.Position
+	}
+	page, err := a.service.Entries(x.r.Context(), leaderboard.Ref{Board: x.board(), Season: season}, part)
+	return entryListFrom(page, err)
+}
+
+func (a *API) getEntry(x *exchange) (standing, error) {
+	return a.readEntry(x.r.Context(), x.board(), x.query.Get("season"), x.member())
+}
+
+func (a *API) around(x *exchange) (entryList, error) {
+	limit, err := x.number("limit", x.route.limit)
+	if err != nil {
+		return entryList{}, err
+	}
+	return a.readAround(x.r.Context(), x.board(), x.query.Get("season"), x.member(), limit)
+}
+
+func (a *API) readEntry(ctx context.Context, board, seasonName, member string) (standing, error) {
+	season, err := seasonOf(board, seasonName)
+	if err != nil {
+		return standing{}, err
+	}
+	page, err := a.service.Entry(ctx, leaderboard.Ref{Board: board, Season: season}, member)
+	if err != nil {
+		return standing{}, err
+	}
+	return standingOf(page), nil
+}
+
+func (a *API) readAround(ctx context.Context, board, seasonName, member string, limit int) (entryList, error) {
+	season, err := seasonOf(board, seasonName)
+	if err != nil {
+		return entryList{}, err
+	}
+	return entryListFrom(a.service.Around(ctx, leaderboard.Ref{Board: board, Season: season}, member, limit))
+}
+
+func (a *API) readTop(ctx context.Context, board, seasonName string, limit int) (entryList, error) {
+	season, err := seasonOf(board, seasonName)
+	if err != nil {
+		return entryList{}, err
+	}
+	return entryListFrom(a.service.Entries(ctx, leaderboard.Ref{Board: board, Season: season}, leaderboard.Range{Limit: limit}))
+}
+
+func entryListFrom(p leaderboard.Page, err error) (entryList, error) {
+	if err != nil {
+		return entryList{}, err
+	}
+	return entryListOf(p), nil
+}

@@ -1,0 +1,206 @@
+package api
+
+import (
+	"net/http"
+	"reflect"
+
+	"laurel/internal/leaderboard"
+)
+
+// route is a row of the table: what is served at a method and path, and how it
+// is described.
+type route struct {
+	method string
+	path   string
+	write  bool     // needs an API key
+	query  []string // the parameters that it knows; see parameters
+	limit  int      // what the parameter limit is if it is absent
+
+	endpoint
+
+	id, summary, description string // for the OpenAPI document
+	example                  string // of a body
+	status                   int    // of success
+	statusToo                int    // another one with the same body; 0: there is none
+
+	fails []leaderboard.Code // beside those that any route of its kind may answer
+}
+
+// endpoint is the function that serves a route, and the types that it takes and
+// answers.
+type endpoint struct {
+	serve     func(*API, *exchange) error
+	body      reflect.Type // nil: none
+	answer    reflect.Type // nil: it is not JSON
+	mediaType string       // of an answer that is not JSON
+}
+
+// read makes an endpoint of a function that needs no body.
+func read[A answer](serve func(*API, *exchange) (A, error)) endpoint {
+	return endpoint{
+		answer: reflect.TypeFor[A](),
+		serve: func(a *API, x *exchange) error {
+			answer, err := serve(a, x)
+			if err != nil {
+				return err
+			}
+			reply(x, answer)
+			return nil
+		},
+	}
+}
+
+// take makes an endpoint of a function that takes a body.
+func take[B any, P decodable[B], A answer](serve func(*API, *exchange, *B) (A, error)) endpoint {
+	return endpoint{
+		body:   reflect.TypeFor[B](),
+		answer: reflect.TypeFor[A](),
+		serve: func(a *API, x *exchange) error {
+			if err := a.readBody(x); err != nil {
+				return err
+			}
+			var body B
+			s := scanner{text: x.in}
+			P(&body).decode(&s)
+			if s.end(); s.err != nil {
+				return s.err
+			}
+			answer, err := serve(a, x, &body)
+			if err != nil {
+				return err
+			}
+			reply(x, answer)
+			return nil
+		},
+	}
+}
+
+func reply[A answer](x *exchange, answer A) {
+	status := x.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	h := x.w.Header()
+	if status != http.StatusNoContent {
+		h["Content-Type"] = jsonType
+	}
+	h["Cache-Control"] = noStore
+	x.out = answer.appendJSON(x.out[:0])
+	x.send(status)
+}
+
+const (
+	boardsPath  = "/v1/leaderboards"
+	boardPath   = "/v1/leaderboards/{board}"
+	entriesPath = "/v1/leaderboards/{board}/entries"
+	entryPath   = "/v1/leaderboards/{board}/entries/{member}"
+	metricsPath = "/metrics"
+	stylePath   = "/docs/style.css"
+)
+
+// routes returns the table. No literal segment of it stands where another route
+// of the same method has a parameter, so no board and no member is out of reach.
+func routes() []route {
+	return []route{
+		{
+			method: http.MethodPost, path: boardsPath, write: true, endpoint: take((*API).createBoard),
+			id: "create-board", summary: "Create a board", status: http.StatusCreated,
+			description: "Only `id` is needed; the other settings have defaults. A board that was deleted can be created again, and goes on with the rev that it had.",
+			example:     `{"id": "race", "order": "asc", "policy": "best", "decimals": 3, "top": 50}`,
+			fails:       []leaderboard.Code{"invalid_board", "board_exists"},
+		},
+		{
+			method: http.MethodGet, path: boardsPath, query: []string{"limit", "cursor"}, limit: leaderboard.DefaultLimit, endpoint: read((*API).listBoards),
+			id: "list-boards", summary: "List the boards", status: http.StatusOK,
+			description: "Boards in the order of their ids, a page at a time.",
+			fails:       []leaderboard.Code{"invalid_limit", "invalid_cursor"},
+		},
+		{
+			method: http.MethodGet, path: boardPath, query: []string{"season"}, endpoint: read((*API).getBoard),
+			id: "get-board", summary: "A board's settings and position", status: http.StatusOK,
+			fails: []leaderboard.Code{"invalid_board", "board_not_found", "season_not_found"},
+		},
+		{
+			method: http.MethodPatch, path: boardPath, write: true, endpoint: take((*API).patchBoard),
+			id: "patch-board", summary: "Change a board's settings", status: http.StatusOK,
+			description: "Takes any of the settings; those that are absent stay. `order`, `decimals` and `ties` are fixed at creation.",
+			example:     `{"top": 200, "interval_ms": 250}`,
+			fails:       []leaderboard.Code{"invalid_board", "board_not_found", "immutable_setting"},
+		},
+		{
+			method: http.MethodDelete, path: boardPath, write: true, endpoint: read((*API).deleteBoard),
+			id: "delete-board", summary: "Delete a board and its entries", status: http.StatusNoContent,
+			description: "The board's rev outlives it, so that a board that is later created under the same id never goes back.",
+			fails:       []leaderboard.Code{"invalid_board", "board_not_found"},
+		},
+		{
+			method: http.MethodPost, path: boardPath + "/scores", write: true, endpoint: take((*API).submit),
+			id: "submit-scores", summary: "Submit scores", status: http.StatusOK,
+			description: "One submission, or up to 1,000 that are applied in their order, all or none. What a score does to the one that a member has is the board's policy. " +
+				"The answer comes when the change is durable. A board that does not exist is created with the default settings, unless the server was told not to.",
+			example: `{"submissions": [{"member": "alice", "score": 5, "data": {"name": "Alice", "country": "FI"}}, {"member": "bob", "score": 3}]}`,
+			fails: []leaderboard.Code{
+				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
+				"empty_batch", "batch_too_large", "board_not_found",
+			},
+		},
+		{
+			method: http.MethodGet, path: entriesPath, query: []string{"limit", "offset", "cursor", "season"}, limit: leaderboard.DefaultLimit, endpoint: read((*API).listEntries),
+			id: "list-entries", summary: "A page of a board, from the top", status: http.StatusOK,
+			description: "By `offset`, or by `cursor`: that continues behind the last entry that was given out, wherever the others have moved meanwhile.",
+			fails:       []leaderboard.Code{"invalid_board", "invalid_limit", "invalid_cursor", "board_not_found", "season_not_found"},
+		},
+		{
+			method: http.MethodGet, path: entryPath, query: []string{"season"}, endpoint: read((*API).getEntry),
+			id: "get-entry", summary: "One member's entry, with its rank and percentile", status: http.StatusOK,
+			fails: []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "season_not_found"},
+		},
+		{
+			method: http.MethodPut, path: entryPath, write: true, endpoint: take((*API).putEntry),
+			id: "put-entry", summary: "Set a member's score", status: http.StatusOK,
+			description: "Whatever the board's policy: this is an operator's correction. A board that does not exist is created as by a submission.",
+			example:     `{"score": 12, "data": {"name": "Alice"}}`,
+			fails: []leaderboard.Code{
+				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found",
+			},
+		},
+		{
+			method: http.MethodDelete, path: entryPath, write: true, endpoint: read((*API).deleteEntry),
+			id: "delete-entry", summary: "Take a member off a board", status: http.StatusOK,
+			description: "Answers as a submission does; `score` and `rank` are null then.",
+			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found"},
+		},
+		{
+			method: http.MethodGet, path: entryPath + "/around", query: []string{"limit", "season"}, limit: defaultAround, endpoint: read((*API).around),
+			id: "list-entries-around", summary: "A member among its neighbours", status: http.StatusOK,
+			description: "A page with the member in its middle; with an even `limit` one more stands above it than below. Near an end of the board the page is filled up from the other side.",
+			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "invalid_limit", "board_not_found", "member_not_found", "season_not_found"},
+		},
+		{
+			method: http.MethodGet, path: "/healthz", endpoint: read((*API).healthz),
+			id: "health", summary: "Whether the process lives", status: http.StatusOK,
+			description: "Always 200 while it does.",
+		},
+		{
+			method: http.MethodGet, path: "/readyz", endpoint: read((*API).readyz),
+			id: "readiness", summary: "Whether the server takes reads and writes", status: http.StatusOK, statusToo: http.StatusServiceUnavailable,
+			description: "503, with the same body, if it does not: `checks` says why.",
+		},
+		{
+			method: http.MethodGet, path: metricsPath, endpoint: endpoint{serve: (*API).serveMetrics, mediaType: "text/plain"},
+			id: "metrics", summary: "Metrics in the text format of Prometheus", status: http.StatusOK,
+		},
+		{
+			method: http.MethodGet, path: "/openapi.json", endpoint: endpoint{serve: (*API).serveOpenAPI, mediaType: "application/json"},
+			id: "openapi", summary: "This document", status: http.StatusOK,
+		},
+		{
+			method: http.MethodGet, path: "/docs", endpoint: endpoint{serve: (*API).serveDocs, mediaType: "text/html"},
+			id: "docs", summary: "This document, for people", status: http.StatusOK,
+		},
+		{
+			method: http.MethodGet, path: stylePath, endpoint: endpoint{serve: (*API).serveStyle, mediaType: "text/css"},
+			id: "docs-style", summary: "How the page for people looks", status: http.StatusOK,
+		},
+	}
+}
