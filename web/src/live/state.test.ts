@@ -9,14 +9,14 @@ describe('the link', () => {
   it('is live from the subscription, and stale some time after it was lost', () => {
     let state = run(subscribed('e1', 1_000), publication(five, 1_000));
     expect(state.link).toBe('live');
-    state = run2(state, { type: 'lost', at: 5_000 });
+    state = afterwards(state, { type: 'lost', at: 5_000 });
     expect(state.link).toBe('reconnecting');
-    state = run2(state, { type: 'tick', at: 5_000 + STALE_AFTER - 1 });
+    state = afterwards(state, { type: 'tick', at: 5_000 + STALE_AFTER - 1 });
     expect(state.link).toBe('reconnecting');
-    state = run2(state, { type: 'tick', at: 5_000 + STALE_AFTER });
+    state = afterwards(state, { type: 'tick', at: 5_000 + STALE_AFTER });
     expect(state.link).toBe('stale');
     expect(state.view.rows).toHaveLength(5); // what there was stays
-    state = run2(state, subscribed('e2', 20_000));
+    state = afterwards(state, subscribed('e2', 20_000));
     expect(state.link).toBe('live');
   });
 
@@ -44,40 +44,40 @@ describe('a table', () => {
       { ...five, leaders: [{ name: 1, score: 1 }] },
       { ...five, leaders: [null] },
     ]) {
-      expect(run2(state, publication(data, 2))).toBe(state);
+      expect(afterwards(state, publication(data, 2))).toBe(state);
     }
   });
 
   it('of another stream replaces a newer one even when no reply brings it', () => {
     const before = run(subscribed('e1', 0), publication({ ...five, rev: 90 }, 0));
-    const away = run2(
+    const away = afterwards(
       before,
       { type: 'lost', at: 1 },
       { type: 'subscribed', at: 2, epoch: 'e2', table: false },
     );
-    expect(run2(away, publication(five, 3)).view.rev).toBe(31);
+    expect(afterwards(away, publication(five, 3)).view.rev).toBe(31);
   });
 
   it('of the same stream does not, when the reply had nothing to bring', () => {
     const before = run(subscribed('e1', 0), publication({ ...five, rev: 90 }, 0));
-    const away = run2(
+    const away = afterwards(
       before,
       { type: 'lost', at: 1 },
       { type: 'subscribed', at: 2, epoch: 'e1', table: false },
     );
-    expect(run2(away, publication(five, 3)).view.rev).toBe(90);
+    expect(afterwards(away, publication(five, 3)).view.rev).toBe(90);
   });
 
   it('that says the same again is no change', () => {
     const state = run(publication(five, 1_000), publication({ ...five, rev: 32 }, 2_000));
     expect(state.changedAt).toBe(0);
-    expect(run2(state, publication({ ...five, rev: 33, total: 6 }, 3_000)).changedAt).toBe(3_000);
+    expect(afterwards(state, publication({ ...five, rev: 33, total: 6 }, 3_000)).changedAt).toBe(3_000);
   });
 
   it('is forgotten with its board', () => {
     const state = run(publication(five, 1), { type: 'missing', at: 2 });
     expect(state.view.received).toBe(false);
-    expect(run2(state, described('ordinal'), publication({ ...five, rev: 1 }, 3)).view.rev).toBe(1);
+    expect(afterwards(state, described('ordinal'), publication({ ...five, rev: 1 }, 3)).view.rev).toBe(1);
   });
 
   it('is numbered anew when the rank style changes, without moves', () => {
@@ -92,12 +92,12 @@ describe('pause', () => {
     const moved = { ...five, rev: 32, leaders: [...five.leaders].reverse() };
     const paused = run(publication(five, 1), { type: 'pause' }, publication(moved, 2));
     expect(shown(paused).rows[0]?.member).toBe('Alice');
-    expect(shown(run2(paused, { type: 'resume' })).rows[0]?.member).toBe('Eve');
+    expect(shown(afterwards(paused, { type: 'resume' })).rows[0]?.member).toBe('Eve');
   });
 
   it('twice is once', () => {
     const paused = run(publication(five, 1), { type: 'pause' });
-    expect(run2(paused, { type: 'pause' })).toBe(paused);
+    expect(afterwards(paused, { type: 'pause' })).toBe(paused);
   });
 });
 
@@ -132,7 +132,7 @@ describe('the place of a followed member', () => {
     const zed = { ...eve, member: 'Zed', rank: 900, score: 3, total: 1204, rev: 12 };
     const state = run({ type: 'follow', member: 'Zed' }, publication(five, 1), standing(zed, 2));
     expect(placeOf(state)).toMatchObject({ rank: 900, score: 3, total: 1204 });
-    expect(placeOf(run2(state, standing({ ...zed, rank: 890 }, 3)))?.change).toBe(10);
+    expect(placeOf(afterwards(state, standing({ ...zed, rank: 890 }, 3)))?.change).toBe(10);
   });
 
   it('is the newer of the two', () => {
@@ -142,7 +142,7 @@ describe('the place of a followed member', () => {
       standing({ ...eve, rank: 2, rev: 30 }, 2),
     );
     expect(placeOf(state)?.rank).toBe(5);
-    expect(placeOf(run2(state, standing({ ...eve, rank: 2, rev: 32 }, 3)))?.rank).toBe(2);
+    expect(placeOf(afterwards(state, standing({ ...eve, rank: 2, rev: 32 }, 3)))?.rank).toBe(2);
   });
 
   it('is nowhere for who is not on the board', () => {
@@ -171,7 +171,9 @@ describe('the place of a followed member', () => {
     const paused = run({ type: 'follow', member: 'Zed' }, standing({ ...eve, member: 'Zed' }, 1), {
       type: 'pause',
     });
-    expect(placeOf(run2(paused, standing({ ...eve, member: 'Zed', rank: 1, rev: 99 }, 2)))?.rank).toBe(5);
+    expect(placeOf(afterwards(paused, standing({ ...eve, member: 'Zed', rank: 1, rev: 99 }, 2)))?.rank).toBe(
+      5,
+    );
   });
 });
 
@@ -264,10 +266,10 @@ const five = {
 };
 
 function run(...messages: Message[]): State {
-  return run2(initial, ...messages);
+  return afterwards(initial, ...messages);
 }
 
-function run2(state: State, ...messages: Message[]): State {
+function afterwards(state: State, ...messages: Message[]): State {
   return messages.reduce(reduce, state);
 }
 
