@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"laurel/internal/leaderboard"
@@ -151,12 +152,15 @@ var changeLogChecks = []check{
 	{"waiting ends with the context", func(f *fixture) {
 		f.create(leaderboard.Board{ID: "race"})
 		_, cursor := f.changes("", 10)
-		ctx, cancel := context.WithCancel(f.Context())
-		done := make(chan error, 1)
+		store, done := f.store, make(chan error, 1)
+		inner, cancel := context.WithCancel(f.Context())
+		waiting := &watchedContext{Context: inner, begun: make(chan struct{})}
 		go func() {
-			_, _, err := f.store.Changes(ctx, cursor, 10)
+			defer waiting.begin.Do(func() { close(waiting.begun) })
+			_, _, err := store.Changes(waiting, cursor, 10)
 			done <- err
 		}()
+		waiting.await(f.patience)
 		cancel()
 		select {
 		case err := <-done:
@@ -164,10 +168,10 @@ var changeLogChecks = []check{
 				f.Errorf("Changes with a cancelled context: %v, want %v", err, context.Canceled)
 			}
 		case <-time.After(f.patience):
-			f.Errorf("Changes still waits %v after its context was cancelled", f.patience)
+			f.Fatalf("Changes still waits %v after its context was cancelled", f.patience)
 		}
 
-		ctx, cancel = context.WithTimeout(f.Context(), time.Millisecond)
+		ctx, cancel := context.WithTimeout(f.Context(), time.Millisecond)
 		defer cancel()
 		if _, _, err := f.store.Changes(ctx, cursor, 10); !errors.Is(err, context.DeadlineExceeded) {
 			f.Errorf("Changes beyond its deadline: %v, want %v", err, context.DeadlineExceeded)
@@ -288,16 +292,41 @@ type answer struct {
 	err     error
 }
 
-// waitFor calls Changes in the background.
+// waitFor calls Changes in the background, and returns when the store has begun
+// to wait or has answered.
 func (f *fixture) waitFor(after leaderboard.Cursor) <-chan answer {
 	store, woken := f.store, make(chan answer, 1)
+	ctx := &watchedContext{begun: make(chan struct{})}
 	go func() {
-		ctx, cancel := f.soon()
+		var cancel context.CancelFunc
+		ctx.Context, cancel = f.soon()
 		defer cancel()
+		defer ctx.begin.Do(func() { close(ctx.begun) })
 		changes, next, err := store.Changes(ctx, after, 10)
 		woken <- answer{changes, next, err}
 	}()
+	ctx.await(f.patience)
 	return woken
+}
+
+// watchedContext tells when somebody begins to wait for its end, as whoever
+// waits for something else beside it does.
+type watchedContext struct {
+	context.Context
+	begin sync.Once
+	begun chan struct{}
+}
+
+func (c *watchedContext) await(patience time.Duration) {
+	select {
+	case <-c.begun:
+	case <-time.After(patience): // somebody waits without regard to the context
+	}
+}
+
+func (c *watchedContext) Done() <-chan struct{} {
+	c.begin.Do(func() { close(c.begun) })
+	return c.Context.Done()
 }
 
 func (f *fixture) wantWoken(woken <-chan answer, want leaderboard.Change) leaderboard.Cursor {

@@ -19,6 +19,8 @@ import (
 // repeated here. It keeps everything in memory; what was closed can be opened
 // again with [Model.Reopen].
 type Model struct {
+	epoch string
+
 	mu     sync.Mutex
 	boards map[string]*board
 	log    []leaderboard.Change // every change there ever was
@@ -37,7 +39,7 @@ type board struct {
 
 // NewModel returns an empty model.
 func NewModel() *Model {
-	return &Model{boards: map[string]*board{}, news: make(chan struct{})}
+	return &Model{epoch: "model", boards: map[string]*board{}, news: make(chan struct{})}
 }
 
 // Close makes every method answer [leaderboard.ErrShuttingDown].
@@ -53,7 +55,7 @@ func (m *Model) Close() error {
 func (m *Model) Reopen() *Model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &Model{boards: m.boards, log: m.log, acked: m.acked, news: make(chan struct{})}
+	return &Model{epoch: m.epoch, boards: m.boards, log: m.log, acked: m.acked, news: make(chan struct{})}
 }
 
 func (m *Model) wake() {
@@ -88,7 +90,7 @@ func (m *Model) CreateBoard(ctx context.Context, settings leaderboard.Board) (le
 	b = &board{settings: settings, rev: rev}
 	m.boards[settings.ID] = b
 	m.changed(b)
-	return b.view(), nil
+	return m.view(b), nil
 }
 
 // PatchBoard implements [leaderboard.Writer].
@@ -107,7 +109,7 @@ func (m *Model) PatchBoard(ctx context.Context, id string, p leaderboard.Patch) 
 	}
 	b.settings = settings
 	m.changed(b)
-	return b.view(), nil
+	return m.view(b), nil
 }
 
 // DeleteBoard implements [leaderboard.Writer].
@@ -176,7 +178,7 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 	}
 	for _, id := range order {
 		m.boards[id] = copies[id]
-		outcome.Boards = append(outcome.Boards, copies[id].view())
+		outcome.Boards = append(outcome.Boards, m.view(copies[id]))
 	}
 	if len(log) > 0 {
 		m.log = append(m.log, log...)
@@ -271,11 +273,8 @@ func scaled(d leaderboard.Decimal, decimals int) (int64, error) {
 	return number.Num().Int64(), nil
 }
 
-// modelEpoch is the epoch of every model.
-const modelEpoch = "model"
-
-func (b *board) view() leaderboard.View {
-	return leaderboard.View{Board: b.settings, Season: 1, Rev: b.rev, Epoch: modelEpoch, Total: len(b.entries)}
+func (m *Model) view(b *board) leaderboard.View {
+	return leaderboard.View{Board: b.settings, Season: 1, Rev: b.rev, Epoch: m.epoch, Total: len(b.entries)}
 }
 
 // ranked returns the entries in the board's order, with their ranks.
@@ -343,7 +342,7 @@ func (m *Model) Board(ctx context.Context, id string) (leaderboard.View, error) 
 	if err != nil {
 		return leaderboard.View{}, err
 	}
-	return b.view(), nil
+	return m.view(b), nil
 }
 
 // Boards implements [leaderboard.Reader].
@@ -355,7 +354,7 @@ func (m *Model) Boards(ctx context.Context, after string, limit int) ([]leaderbo
 	var views []leaderboard.View
 	for id, b := range m.boards {
 		if id > after && !b.deleted {
-			views = append(views, b.view())
+			views = append(views, m.view(b))
 		}
 	}
 	slices.SortFunc(views, func(x, y leaderboard.View) int { return cmp.Compare(x.Board.ID, y.Board.ID) })
@@ -375,11 +374,11 @@ func (m *Model) season(at leaderboard.Ref) (*board, error) {
 }
 
 // page returns the entries of the board from the one with the index start on.
-func (b *board) page(start, limit int) leaderboard.Page {
+func (m *Model) page(b *board, start, limit int) leaderboard.Page {
 	entries := b.ranked()
 	start = min(start, len(entries))
 	end := start + min(limit, len(entries)-start)
-	return leaderboard.Page{View: b.view(), Entries: entries[start:end], More: end < len(entries)}
+	return leaderboard.Page{View: m.view(b), Entries: entries[start:end], More: end < len(entries)}
 }
 
 // Entries implements [leaderboard.Reader].
@@ -401,7 +400,7 @@ func (m *Model) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.R
 			}
 		}
 	}
-	return b.page(start, r.Limit), nil
+	return m.page(b, start, r.Limit), nil
 }
 
 // Around implements [leaderboard.Reader].
@@ -428,7 +427,7 @@ func (m *Model) Around(ctx context.Context, at leaderboard.Ref, member string, l
 			end++
 		}
 	}
-	return b.page(start, end-start), nil
+	return m.page(b, start, end-start), nil
 }
 
 // Lookup implements [leaderboard.Reader].
@@ -441,7 +440,7 @@ func (m *Model) Lookup(ctx context.Context, at leaderboard.Ref, members []string
 	if err != nil {
 		return leaderboard.Page{}, err
 	}
-	page := leaderboard.Page{View: b.view()}
+	page := leaderboard.Page{View: m.view(b)}
 	entries := b.ranked()
 	for _, member := range members {
 		found := leaderboard.Entry{Member: member}

@@ -78,12 +78,20 @@ var readChecks = []check{
 		for _, b := range shapes {
 			f.ten(b.ID, b)
 			all := f.entries(b.ID)
-			for i, e := range all {
-				after := e.Position()
-				f.apply(remove(b.ID, e.Member))
-				page := f.page(b.ID, leaderboard.Range{After: &after, Limit: 20})
-				if len(page.Entries) != len(all)-i-1 {
-					f.Errorf("%d entries of %s stand behind rank %d, want %d", len(page.Entries), b.ID, e.Rank, len(all)-i-1)
+			for _, i := range []int{4, 7, 0, 5, 9} { // from here and there, so that no place is what is left of the board
+				after := all[i].Position()
+				f.apply(remove(b.ID, all[i].Member))
+				var want, got []string
+				for _, e := range all[i+1:] {
+					if f.entry(b.ID, e.Member).Rank > 0 {
+						want = append(want, e.Member)
+					}
+				}
+				for _, e := range f.page(b.ID, leaderboard.Range{After: &after, Limit: 20}).Entries {
+					got = append(got, e.Member)
+				}
+				if diff := compare(want, got); diff != "" {
+					f.Errorf("members of %s behind rank %d (-want +got):\n%s", b.ID, i+1, diff)
 				}
 			}
 		}
@@ -142,39 +150,39 @@ var readChecks = []check{
 
 	{"around has the member in its middle, one more above with an even limit", func(f *fixture) {
 		f.ten("race", leaderboard.Board{})
-		f.wantAround("race", 5, 1, 5, 5)
-		f.wantAround("race", 5, 2, 4, 5)
-		f.wantAround("race", 5, 3, 4, 6)
-		f.wantAround("race", 5, 4, 3, 6)
-		f.wantAround("race", 5, 5, 3, 7)
+		f.wantAround(5, 1, 5, 5)
+		f.wantAround(5, 2, 4, 5)
+		f.wantAround(5, 3, 4, 6)
+		f.wantAround(5, 4, 3, 6)
+		f.wantAround(5, 5, 3, 7)
 	}},
 	{"around is filled up from below at the top", func(f *fixture) {
 		f.ten("race", leaderboard.Board{})
-		f.wantAround("race", 1, 1, 1, 1)
-		f.wantAround("race", 1, 2, 1, 2)
-		f.wantAround("race", 1, 5, 1, 5)
-		f.wantAround("race", 2, 5, 1, 5)
-		f.wantAround("race", 2, 4, 1, 4)
-		f.wantAround("race", 3, 4, 1, 4)
-		f.wantAround("race", 3, 5, 1, 5)
-		f.wantAround("race", 4, 5, 2, 6)
+		f.wantAround(1, 1, 1, 1)
+		f.wantAround(1, 2, 1, 2)
+		f.wantAround(1, 5, 1, 5)
+		f.wantAround(2, 5, 1, 5)
+		f.wantAround(2, 4, 1, 4)
+		f.wantAround(3, 4, 1, 4)
+		f.wantAround(3, 5, 1, 5)
+		f.wantAround(4, 5, 2, 6)
 	}},
 	{"around is filled up from above at the bottom", func(f *fixture) {
 		f.ten("race", leaderboard.Board{})
-		f.wantAround("race", 10, 1, 10, 10)
-		f.wantAround("race", 10, 2, 9, 10)
-		f.wantAround("race", 10, 5, 6, 10)
-		f.wantAround("race", 9, 5, 6, 10)
-		f.wantAround("race", 9, 4, 7, 10)
-		f.wantAround("race", 8, 5, 6, 10)
-		f.wantAround("race", 7, 5, 5, 9)
+		f.wantAround(10, 1, 10, 10)
+		f.wantAround(10, 2, 9, 10)
+		f.wantAround(10, 5, 6, 10)
+		f.wantAround(9, 5, 6, 10)
+		f.wantAround(9, 4, 7, 10)
+		f.wantAround(8, 5, 6, 10)
+		f.wantAround(7, 5, 5, 9)
 	}},
 	{"around with a limit beyond the board is the whole board", func(f *fixture) {
 		f.ten("race", leaderboard.Board{})
 		for rank := 1; rank <= 10; rank++ {
-			f.wantAround("race", rank, 9, map[bool]int{true: 1, false: 2}[rank < 6], map[bool]int{true: 9, false: 10}[rank < 6])
+			f.wantAround(rank, 9, map[bool]int{true: 1, false: 2}[rank < 6], map[bool]int{true: 9, false: 10}[rank < 6])
 			for _, limit := range []int{10, 11, leaderboard.MaxLimit} {
-				f.wantAround("race", rank, limit, 1, 10)
+				f.wantAround(rank, limit, 1, 10)
 			}
 		}
 	}},
@@ -326,10 +334,11 @@ func (f *fixture) equals(id string, b leaderboard.Board) {
 	)
 }
 
-// wantAround asks for the neighbours of the member with the ordinal rank and
+// wantAround asks for the neighbours of the member with the rank on race and
 // compares the page with the ranks from first to last.
-func (f *fixture) wantAround(id string, rank, limit, first, last int) {
+func (f *fixture) wantAround(rank, limit, first, last int) {
 	f.Helper()
+	const id = "race"
 	all := f.entries(id)
 	member := all[rank-1].Member
 	got, err := f.store.Around(f.Context(), leaderboard.Ref{Board: id}, member, limit)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -81,14 +82,14 @@ var reopenChecks = []check{
 		for _, b := range shapes {
 			b.Policy = leaderboard.Latest
 			f.create(b)
-			f.apply(submit(b.ID, "carol", "5"), submit(b.ID, "alice", "5"), submit(b.ID, "bob", "5"), submit(b.ID, "carol", "6"), submit(b.ID, "carol", "5"))
+			f.apply(submit(b.ID, "carol", "5"), submit(b.ID, "bob", "5"), submit(b.ID, "alice", "5"), submit(b.ID, "carol", "6"), submit(b.ID, "carol", "5"))
 		}
 		f.reopen()
 		for _, b := range shapes {
 			f.apply(submit(b.ID, "dave", "5"), submit(b.ID, "bob", "5"))
-			want := []string{"alice", "bob", "carol", "dave"}
+			want := []string{"bob", "alice", "carol", "dave"}
 			if b.Ties == leaderboard.LatestTie {
-				want = []string{"dave", "carol", "bob", "alice"}
+				slices.Reverse(want)
 			}
 			var got []string
 			for _, e := range f.entries(b.ID) {
