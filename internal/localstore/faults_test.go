@@ -1,0 +1,475 @@
+package localstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"laurel/internal/leaderboard"
+	"laurel/internal/leaderboard/storetest"
+	"laurel/internal/localstore"
+)
+
+const dataDir = "data"
+
+// patience is how long something that must happen may take.
+const patience = 30 * time.Second
+
+// events is a log handler that tells when the disk came back.
+type events struct {
+	slog.Handler
+
+	back chan struct{} // gets something when it did; holds one
+}
+
+func newEvents() *events {
+	return &events{Handler: slog.DiscardHandler, back: make(chan struct{}, 1)}
+}
+
+func (e *events) Enabled(context.Context, slog.Level) bool { return true }
+
+func (e *events) Handle(_ context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "disk is back") {
+		select {
+		case e.back <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func options(fs vfs.FS, e *events) localstore.Options {
+	return localstore.Options{
+		FS:            fs,
+		Logger:        slog.New(e),
+		RetryInterval: time.Millisecond,
+		MemTableSize:  64 << 10, // so that a small workload fills several
+	}
+}
+
+// deed is one write of a workload, on a store or on a model.
+type deed func(ctx context.Context, s leaderboard.Store) error
+
+// workload is a sequence of writes that uses every kind of them, deletes boards
+// that have entries and creates them again, and is large enough for the
+// database to change to a new log and to flush.
+func workload(rng *rand.Rand) []deed {
+	clock := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	filler := strings.Repeat("x", 900)
+	create := func(b leaderboard.Board) deed {
+		b = b.WithDefaults()
+		b.CreatedAt = clock
+		return func(ctx context.Context, s leaderboard.Store) error {
+			_, err := s.CreateBoard(ctx, b)
+			return err
+		}
+	}
+	apply := func(ops ...leaderboard.Op) deed {
+		clock = clock.Add(time.Second)
+		batch := leaderboard.Batch{Ops: ops, At: clock}
+		return func(ctx context.Context, s leaderboard.Store) error {
+			_, err := s.Apply(ctx, batch)
+			return err
+		}
+	}
+	submit := func(board string) leaderboard.Op {
+		op := leaderboard.Op{Board: board, Member: fmt.Sprintf("m%d", rng.IntN(20)), Score: leaderboard.ScaledDecimal(rng.Int64N(9), 0)}
+		if rng.IntN(2) == 0 {
+			op.Data = fmt.Appendf(nil, `{"n":%d,"filler":%q}`, rng.IntN(100), filler)
+		}
+		return op
+	}
+	deeds := []deed{
+		create(leaderboard.Board{ID: "a"}),
+		create(leaderboard.Board{ID: "b", Policy: leaderboard.Latest, Order: leaderboard.Ascending}),
+		create(leaderboard.Board{ID: "c", Policy: leaderboard.Best, Ties: leaderboard.LatestTie}),
+	}
+	for round := range 3 {
+		for range 4 {
+			deeds = append(deeds, apply(submit("a")), apply(submit("b"), submit("c"), submit("a"), submit("b")))
+			var many []leaderboard.Op
+			for range 12 {
+				many = append(many, submit("a"), submit("b"))
+			}
+			deeds = append(deeds, apply(many...))
+		}
+		top := 10 + round
+		deeds = append(deeds,
+			apply(leaderboard.Op{Kind: leaderboard.Set, Board: "a", Member: "gone", Score: leaderboard.ScaledDecimal(5, 0)}),
+			apply(submit("a"), leaderboard.Op{Kind: leaderboard.Remove, Board: "a", Member: "gone"}, submit("b")),
+			func(ctx context.Context, s leaderboard.Store) error {
+				_, err := s.PatchBoard(ctx, "b", leaderboard.Patch{Top: &top})
+				return err
+			},
+			func(ctx context.Context, s leaderboard.Store) error { return s.DeleteBoard(ctx, "a") },
+			create(leaderboard.Board{ID: "a", RankStyle: leaderboard.Competition}),
+			apply(submit("a"), submit("a")),
+		)
+	}
+	return deeds
+}
+
+// content is all that can be read from a store.
+type content struct {
+	Boards  []leaderboard.View
+	Entries map[string][]leaderboard.Entry
+}
+
+func read(ctx context.Context, s leaderboard.Store) (content, error) {
+	c := content{Entries: map[string][]leaderboard.Entry{}}
+	var err error
+	if c.Boards, err = s.Boards(ctx, "", leaderboard.MaxLimit); err != nil {
+		return content{}, err
+	}
+	for _, v := range c.Boards {
+		page, err := s.Entries(ctx, leaderboard.Ref{Board: v.Board.ID}, leaderboard.Range{Limit: leaderboard.MaxLimit})
+		if err != nil {
+			return content{}, err
+		}
+		if page.Rev != v.Rev || page.Total != len(page.Entries) {
+			return content{}, fmt.Errorf("page of %q has rev %d and %d entries of %d; the board has rev %d", v.Board.ID, page.Rev, len(page.Entries), page.Total, v.Rev)
+		}
+		c.Entries[v.Board.ID] = page.Entries
+	}
+	return c, nil
+}
+
+// untold returns the changes that are not acknowledged, as board to rev.
+func untold(ctx context.Context, s leaderboard.Store, expected int) (map[string]uint64, error) {
+	told := map[string]uint64{}
+	if expected == 0 {
+		return told, nil
+	}
+	changes, _, err := s.Changes(ctx, "", leaderboard.MaxLimit)
+	for _, c := range changes {
+		told[c.Board] = c.Rev
+	}
+	return told, err
+}
+
+var sameContent = cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(leaderboard.View{}, "Epoch")}
+
+// history is what a store must hold after each number of deeds.
+type history struct {
+	deeds    []deed
+	contents []content
+	pending  []map[string]uint64 // changes since the last acknowledgement
+	ackAfter map[int]bool        // deeds after which what was told is acknowledged
+}
+
+func newHistory(t *testing.T, rng *rand.Rand) *history {
+	t.Helper()
+	h := &history{deeds: workload(rng), ackAfter: map[int]bool{}}
+	model := storetest.NewModel()
+	note := func() {
+		c, err := read(t.Context(), model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending, err := untold(t.Context(), model, len(c.Boards))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.contents, h.pending = append(h.contents, c), append(h.pending, pending)
+	}
+	h.contents, h.pending = append(h.contents, content{}), append(h.pending, nil)
+	for i, do := range h.deeds {
+		if err := do(t.Context(), model); err != nil {
+			t.Fatalf("deed %d on the model: %v", i, err)
+		}
+		note()
+	}
+	return h
+}
+
+// verify returns how many deeds a store holds, at least acked and at most one
+// more. Its content and its change log must be those of that number.
+func (h *history) verify(ctx context.Context, s leaderboard.Store, acked int) (int, error) {
+	got, err := read(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	n := acked
+	diff := cmp.Diff(h.contents[n], got, sameContent)
+	if diff != "" && n+1 < len(h.contents) && cmp.Equal(h.contents[n+1], got, sameContent) {
+		n, diff = n+1, ""
+	}
+	if diff != "" {
+		return 0, fmt.Errorf("what is there is neither what was acknowledged nor that and the next (-acknowledged +there):\n%s", diff)
+	}
+	told, err := untold(ctx, s, len(h.pending[n]))
+	if err != nil {
+		return 0, err
+	}
+	for board, rev := range h.pending[n] {
+		if told[board] != rev {
+			return 0, fmt.Errorf("the change log tells of %q at rev %d, want %d", board, told[board], rev)
+		}
+	}
+	return n, nil
+}
+
+func seed(t *testing.T) *rand.Rand {
+	t.Helper()
+	s := rand.Uint64()
+	t.Logf("seed %d", s)
+	return rand.New(rand.NewPCG(s, 0))
+}
+
+// crash is the disk as a crash at some moment left it.
+type crash struct {
+	fs    *vfs.MemFS
+	op    string
+	acked int // deeds that were acknowledged before
+}
+
+// TestCrashAtEverySyncPoint runs a workload and takes, before and after each
+// change of the file system, what a crash would leave then: all that is synced,
+// and none, all or some of what is not. Each must open with everything that was
+// acknowledged, and nothing half done.
+func TestCrashAtEverySyncPoint(t *testing.T) {
+	rng := seed(t)
+	h := newHistory(t, rng)
+	mem := vfs.NewCrashableMem()
+	var (
+		acked   atomic.Int64
+		mu      sync.Mutex // guards what follows
+		crashes []crash
+		syncs   int
+	)
+	note := func(op errorfs.Op, percent int) {
+		mu.Lock()
+		defer mu.Unlock()
+		clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+		crashes = append(crashes, crash{clone, fmt.Sprintf("%v %s, %d %% of the rest", op.Kind, op.Path, percent), int(acked.Load())})
+	}
+	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData:
+			mu.Lock()
+			syncs++
+			mu.Unlock()
+			for _, percent := range []int{0, 50, 100} {
+				note(op, percent)
+			}
+		case errorfs.OpFileWrite, errorfs.OpFileClose:
+			note(op, 50)
+		case errorfs.OpCreate, errorfs.OpRemove, errorfs.OpRename, errorfs.OpReuseForWrite, errorfs.OpMkdirAll:
+			note(op, 0)
+			note(op, 50)
+		}
+		return nil
+	}))
+	s, err := localstore.Open(t.Context(), dataDir, options(fs, newEvents()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, do := range h.deeds {
+		if err := do(t.Context(), s); err != nil {
+			t.Fatalf("deed %d: %v", i, err)
+		}
+		acked.Add(1)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	note(errorfs.Op{}, 0)
+	t.Logf("%d crashes at %d syncs", len(crashes), syncs)
+	if syncs < len(h.deeds) {
+		t.Fatalf("%d syncs for %d deeds", syncs, len(h.deeds))
+	}
+
+	later := 0
+	for _, c := range crashes {
+		s, err := localstore.Open(t.Context(), dataDir, options(c.fs, newEvents()))
+		if err != nil {
+			t.Fatalf("open after a crash at %s, with %d deeds acknowledged: %v", c.op, c.acked, err)
+		}
+		n, err := h.verify(t.Context(), s, c.acked)
+		if err != nil {
+			t.Errorf("after a crash at %s, with %d deeds acknowledged: %v", c.op, c.acked, err)
+		}
+		later += n - c.acked
+		if n < len(h.deeds) {
+			if err := h.deeds[n](t.Context(), s); err != nil {
+				t.Errorf("the next deed after a crash at %s: %v", c.op, err)
+			}
+			if _, err := h.verify(t.Context(), s, n+1); err != nil {
+				t.Errorf("with one more deed after a crash at %s: %v", c.op, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("close after a crash at %s: %v", c.op, err)
+		}
+	}
+	if later == 0 {
+		t.Error("no crash left a deed that was not acknowledged: no crash was between a write and its acknowledgement")
+	}
+}
+
+// broken is a file system whose n-th change fails, and each later one too until it
+// is repaired.
+type broken struct {
+	mem *vfs.MemFS
+	n   int64
+
+	count    atomic.Int64
+	repaired atomic.Bool
+	fired    atomic.Pointer[errorfs.Op]
+}
+
+func (b *broken) MaybeError(op errorfs.Op) error {
+	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || op.Kind == errorfs.OpLock || op.Kind == errorfs.OpFilePreallocate {
+		return nil
+	}
+	if b.count.Add(1) < b.n || b.repaired.Load() {
+		return nil
+	}
+	b.fired.CompareAndSwap(nil, &op)
+	return syscall.EIO
+}
+
+func (b *broken) String() string { return "broken" }
+
+// TestFailureOfEveryChange lets each change of the file system fail, in run after
+// run of one workload. The deed that meets it is refused and leaves nothing
+// behind, reads go on, and when the disk is well again the store goes on by
+// itself. In every other run the process ends instead, before the disk is well.
+func TestFailureOfEveryChange(t *testing.T) {
+	rng := seed(t)
+	h := newHistory(t, rng)
+	mem := vfs.NewMem()
+	whole := &broken{mem: mem, n: 1 << 30}
+	s, err := localstore.Open(t.Context(), dataDir, options(errorfs.Wrap(mem, whole), newEvents()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening := whole.count.Load()
+	for _, do := range h.deeds {
+		if err := do(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := whole.count.Load()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d changes of the file system, %d of them to open", all, opening)
+
+	refused := map[string]int{}
+	for n := int64(1); n <= all; n++ {
+		op, met := failAt(t, h, n, rng)
+		if op == nil {
+			continue // this run needed fewer changes
+		}
+		if met {
+			refused[fmt.Sprintf("%v", op.Kind)]++
+		}
+	}
+	if len(refused) < 3 {
+		t.Errorf("failures that refused a deed, by kind of change: %v, want several kinds", refused)
+	}
+	t.Logf("failures that refused a deed, by kind of change: %v", refused)
+}
+
+// failAt runs the workload with the n-th change failing. It returns that
+// change, if there was one, and whether a deed was refused for it.
+func failAt(t *testing.T, h *history, n int64, rng *rand.Rand) (op *errorfs.Op, refused bool) {
+	t.Helper()
+	disk := &broken{mem: vfs.NewCrashableMem(), n: n}
+	e := newEvents()
+	fatalf := func(format string, args ...any) {
+		t.Helper()
+		where := "nowhere"
+		if op := disk.fired.Load(); op != nil {
+			where = fmt.Sprintf("%v %s", op.Kind, op.Path)
+		}
+		t.Fatalf("change %d fails (%s): %s", n, where, fmt.Sprintf(format, args...))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s, err := localstore.Open(ctx, dataDir, options(errorfs.Wrap(disk.mem, disk), e))
+	if err != nil {
+		if disk.fired.Load() == nil || !errors.Is(err, syscall.EIO) {
+			fatalf("open: %v", err)
+		}
+		disk.repaired.Store(true)
+		if s, err = localstore.Open(ctx, dataDir, options(errorfs.Wrap(disk.mem, disk), e)); err != nil {
+			fatalf("open once the disk is well: %v", err)
+		}
+	}
+	done := 0
+	for done < len(h.deeds) {
+		err := h.deeds[done](ctx, s)
+		if err == nil {
+			done++
+			continue
+		}
+		if disk.fired.Load() == nil || !errors.Is(err, leaderboard.ErrStorageUnavailable) {
+			fatalf("deed %d: %v", done, err)
+		}
+		refused = true
+		if err := s.Writable(); !disk.repaired.Load() && !errors.Is(err, leaderboard.ErrStorageUnavailable) {
+			fatalf("a deed was refused, but Writable returns %v", err)
+		}
+		if got, err := h.verify(ctx, s, done); err != nil || got != done {
+			fatalf("reads while the disk is broken: %d deeds of %d, %v", got, done, err)
+		}
+		if disk.repaired.Load() {
+			continue
+		}
+		if n%2 == 1 {
+			// The process ends: nothing reaches the disk any more, and what was
+			// not synced may be lost.
+			after := disk.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+			if err := s.Close(); err != nil && !errors.Is(err, syscall.EIO) {
+				fatalf("close: %v", err)
+			}
+			if s, err = localstore.Open(ctx, dataDir, options(after, e)); err != nil {
+				fatalf("open after the process ended: %v", err)
+			}
+			disk.mem = after
+			disk.repaired.Store(true)
+			if done, err = h.verify(ctx, s, done); err != nil {
+				fatalf("after the process ended: %v", err)
+			}
+			continue
+		}
+		disk.repaired.Store(true)
+		select {
+		case <-e.back:
+		case <-ctx.Done():
+			fatalf("the store did not come back; Writable returns %v", s.Writable())
+		}
+	}
+	if got, err := h.verify(ctx, s, done); err != nil || got != done {
+		fatalf("at the end: %d deeds, %v", got, err)
+	}
+	disk.repaired.Store(true)
+	if err := s.Close(); err != nil && !errors.Is(err, syscall.EIO) {
+		fatalf("close: %v", err)
+	}
+	if s, err = localstore.Open(ctx, dataDir, options(disk.mem, e)); err != nil {
+		fatalf("open again: %v", err)
+	}
+	if got, err := h.verify(ctx, s, done); err != nil || got != done {
+		fatalf("opened again: %d deeds, %v", got, err)
+	}
+	if err := s.Close(); err != nil {
+		fatalf("close again: %v", err)
+	}
+	return disk.fired.Load(), refused
+}

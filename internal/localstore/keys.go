@@ -1,0 +1,283 @@
+package localstore
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"laurel/internal/leaderboard"
+)
+
+// The format of what is on disk. A store refuses to open a directory of another.
+//
+//	"m" "format"                      → "1"
+//	"m" "epoch"                       → the store's epoch
+//	"m" "acked"                       → uvarint: the place in the change log up to which it is acknowledged
+//	"b" id                            → the board's state, or its tombstone: appendState
+//	"e" number, season, member        → an entry: appendEntry
+//	"x" number                        → (empty) the entries of this number are to be removed
+//
+// number and season are big-endian uint32s. A board gets a number of its own
+// when it is created, so that one which is created again under the id of a
+// deleted one can never meet the entries of its predecessor. The season stands
+// in the key of an entry so that a past one can stay where it is.
+//
+// There are no checksums here: Pebble has one for each record of its log and
+// each block of its tables, and looks at it whenever it reads.
+const format = "1"
+
+const (
+	metaPrefix    = 'm'
+	boardPrefix   = 'b'
+	entryPrefix   = 'e'
+	garbagePrefix = 'x'
+)
+
+var (
+	formatKey = []byte("mformat")
+	epochKey  = []byte("mepoch")
+	ackedKey  = []byte("macked")
+)
+
+const entryKeyHeader = 1 + 4 + 4
+
+func appendBoardKey(dst []byte, id string) []byte {
+	return append(append(dst, boardPrefix), id...)
+}
+
+func appendEntryKey(dst []byte, number, season uint32, member string) []byte {
+	dst = append(dst, entryPrefix)
+	dst = binary.BigEndian.AppendUint32(dst, number)
+	dst = binary.BigEndian.AppendUint32(dst, season)
+	return append(dst, member...)
+}
+
+func appendGarbageKey(dst []byte, number uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, garbagePrefix), number)
+}
+
+// entriesOf returns the bounds of the keys of a number's entries.
+func entriesOf(number uint32) (start, end []byte) {
+	start = binary.BigEndian.AppendUint32([]byte{entryPrefix}, number)
+	if number == math.MaxUint32 {
+		return start, []byte{entryPrefix + 1}
+	}
+	return start, binary.BigEndian.AppendUint32([]byte{entryPrefix}, number+1)
+}
+
+func parseEntryKey(key []byte) (number, season uint32, member []byte, err error) {
+	if len(key) <= entryKeyHeader {
+		return 0, 0, nil, errors.New("the key is too short")
+	}
+	return binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint32(key[5:]), key[entryKeyHeader:], nil
+}
+
+func parseGarbageKey(key []byte) (number uint32, err error) {
+	if len(key) != 1+4 {
+		return 0, errors.New("the key has a wrong length")
+	}
+	return binary.BigEndian.Uint32(key[1:]), nil
+}
+
+// showKey writes a key for people.
+func showKey(key []byte) string {
+	if len(key) > entryKeyHeader && key[0] == entryPrefix {
+		number, season, member, _ := parseEntryKey(key)
+		return fmt.Sprintf("e/%d/%d/%q", number, season, member)
+	}
+	return strconv.Quote(string(key))
+}
+
+// state is what a board is, but for its entries. A deleted board has one too,
+// with its last rev.
+type state struct {
+	settings leaderboard.Board
+	number   uint32 // under which its entries are kept
+	season   uint32 // the current one, 1-based
+	rev      uint64
+	seq      uint64 // place in the change log of its last change
+	total    int    // entries of the current season
+	deleted  bool
+}
+
+// The flags that begin a board's state.
+const (
+	stateDeleted   = 1 << iota // a tombstone: only number, rev and seq follow
+	stateAscending             // order
+	stateLatestTie             // ties
+	stateCompetition
+	knownStateFlags = 1<<iota - 1
+)
+
+var policies = []leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboard.Latest}
+
+// appendState writes
+//
+//	flags, number, rev, seq [, season, total, policy, decimals, top, interval, created at in ms]
+//
+// each as a uvarint, the last as a varint.
+func appendState(dst []byte, s *state) []byte {
+	var flags uint64
+	if s.deleted {
+		flags |= stateDeleted
+	}
+	if s.settings.Order == leaderboard.Ascending {
+		flags |= stateAscending
+	}
+	if s.settings.Ties == leaderboard.LatestTie {
+		flags |= stateLatestTie
+	}
+	if s.settings.RankStyle == leaderboard.Competition {
+		flags |= stateCompetition
+	}
+	dst = binary.AppendUvarint(dst, flags)
+	dst = binary.AppendUvarint(dst, uint64(s.number))
+	dst = binary.AppendUvarint(dst, s.rev)
+	dst = binary.AppendUvarint(dst, s.seq)
+	if s.deleted {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(s.season))
+	dst = binary.AppendUvarint(dst, uint64(s.total))
+	dst = binary.AppendUvarint(dst, uint64(slices.Index(policies, s.settings.Policy)))
+	dst = binary.AppendUvarint(dst, uint64(s.settings.Decimals))
+	dst = binary.AppendUvarint(dst, uint64(s.settings.Top))
+	dst = binary.AppendUvarint(dst, uint64(s.settings.Interval))
+	return binary.AppendVarint(dst, s.settings.CreatedAt.UnixMilli())
+}
+
+func parseState(id string, value []byte) (state, error) {
+	r := reader{value}
+	flags := r.uvarint()
+	s := state{
+		deleted: flags&stateDeleted != 0,
+		number:  uint32(r.uvarint()),
+		rev:     r.uvarint(),
+		seq:     r.uvarint(),
+	}
+	switch {
+	case r.rest == nil:
+		return state{}, errCutShort
+	case flags > knownStateFlags:
+		return state{}, fmt.Errorf("unknown flags %#x", flags)
+	case s.deleted:
+		return s, r.end()
+	}
+	s.season = uint32(r.uvarint())
+	s.total = int(r.uvarint())
+	policy := r.uvarint()
+	s.settings = leaderboard.Board{
+		ID:        id,
+		Order:     leaderboard.Descending,
+		Ties:      leaderboard.Earliest,
+		RankStyle: leaderboard.Ordinal,
+		Decimals:  int(r.uvarint()),
+		Top:       int(r.uvarint()),
+		Interval:  int(r.uvarint()),
+		CreatedAt: time.UnixMilli(r.varint()).UTC(),
+	}
+	if policy >= uint64(len(policies)) {
+		return state{}, fmt.Errorf("unknown policy %d", policy)
+	}
+	s.settings.Policy = policies[policy]
+	if flags&stateAscending != 0 {
+		s.settings.Order = leaderboard.Ascending
+	}
+	if flags&stateLatestTie != 0 {
+		s.settings.Ties = leaderboard.LatestTie
+	}
+	if flags&stateCompetition != 0 {
+		s.settings.RankStyle = leaderboard.Competition
+	}
+	if err := r.end(); err != nil {
+		return state{}, err
+	}
+	return s, s.settings.Validate()
+}
+
+const entryHasData = 1
+
+// appendEntry writes
+//
+//	flags, seq, score as a varint, updated at in ms [, data]
+//
+// where the first byte is the flags, and the rest uvarints unless said otherwise.
+func appendEntry(dst []byte, score int64, seq uint64, updated int64, data json.RawMessage) []byte {
+	var flags byte
+	if data != nil {
+		flags = entryHasData
+	}
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, seq)
+	dst = binary.AppendVarint(dst, score)
+	dst = binary.AppendVarint(dst, updated)
+	return append(dst, data...)
+}
+
+// parseEntry reads an entry; data is a part of value.
+func parseEntry(value []byte) (score int64, seq uint64, updated int64, data []byte, err error) {
+	if len(value) == 0 || value[0] > entryHasData {
+		return 0, 0, 0, nil, errors.New("unknown flags")
+	}
+	r := reader{value[1:]}
+	seq, score, updated = r.uvarint(), r.varint(), r.varint()
+	switch {
+	case r.rest == nil:
+		return 0, 0, 0, nil, errCutShort
+	case value[0] == entryHasData:
+		if len(r.rest) == 0 {
+			return 0, 0, 0, nil, errCutShort
+		}
+		data = r.rest
+	case len(r.rest) > 0:
+		return 0, 0, 0, nil, errTooLong
+	}
+	return score, seq, updated, data, nil
+}
+
+var (
+	errCutShort = errors.New("the value is cut short")
+	errTooLong  = errors.New("the value is too long")
+)
+
+// reader takes numbers from the front of rest, which is nil after one that was
+// not whole.
+type reader struct{ rest []byte }
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *reader) skip(n int) {
+	if n <= 0 {
+		r.rest = nil
+		return
+	}
+	r.rest = r.rest[n:]
+	if r.rest == nil {
+		r.rest = []byte{}
+	}
+}
+
+func (r *reader) end() error {
+	switch {
+	case r.rest == nil:
+		return errCutShort
+	case len(r.rest) > 0:
+		return errTooLong
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package localstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"unsafe"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"laurel/internal/zset"
+)
+
+// load fills memory from the disk.
+func (s *Store) load(ctx context.Context) error {
+	if err := s.loadMeta(); err != nil {
+		return err
+	}
+	byNumber, err := s.loadBoards()
+	if err != nil {
+		return err
+	}
+	if err := s.loadGarbage(byNumber); err != nil {
+		return err
+	}
+	return s.loadEntries(ctx, byNumber)
+}
+
+// damage says that the value of a key is not what it should be.
+func damage(key []byte, err error) error {
+	return fmt.Errorf("key %s: %w: %w", showKey(key), ErrDamaged, err)
+}
+
+func (s *Store) loadMeta() error {
+	version, err := s.get(formatKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return s.initialise()
+	}
+	if err != nil {
+		return err
+	}
+	if string(version) != format {
+		return fmt.Errorf("the data has format %q; this version reads %q", version, format)
+	}
+	epoch, err := s.get(epochKey)
+	if err != nil {
+		return damage(epochKey, err)
+	}
+	s.epoch = string(epoch)
+	acked, err := s.get(ackedKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r := reader{acked}
+	s.acked = r.uvarint()
+	if err := r.end(); err != nil {
+		return damage(ackedKey, err)
+	}
+	return nil
+}
+
+// initialise writes what is in a store that nothing was written to.
+func (s *Store) initialise() error {
+	it, err := s.disk.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	found := it.First()
+	key := showKey(it.Key())
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return s.damaged(err)
+	}
+	if found {
+		return fmt.Errorf("%w: there is data, such as the key %s, but no format", ErrDamaged, key)
+	}
+	s.epoch = rand.Text()
+	batch := s.disk.db.NewBatch()
+	err = errors.Join(batch.Set(formatKey, []byte(format), nil), batch.Set(epochKey, []byte(s.epoch), nil))
+	if err != nil {
+		return err
+	}
+	return s.disk.commit(batch, true)
+}
+
+func (s *Store) get(key []byte) ([]byte, error) {
+	value, closer, err := s.disk.db.Get(key)
+	if err != nil {
+		return nil, s.damaged(err)
+	}
+	return bytes.Clone(value), closer.Close()
+}
+
+// scan yields the keys that begin with a prefix, and their values, until the
+// next one. The error is in *failed afterwards.
+func (s *Store) scan(prefix byte, failed *error) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		it, err := s.disk.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+		if err != nil {
+			*failed = err
+			return
+		}
+		for ok := it.First(); ok && yield(it.Key(), it.Value()); ok = it.Next() {
+		}
+		if err := errors.Join(it.Error(), it.Close()); err != nil && *failed == nil {
+			*failed = s.damaged(err)
+		}
+	}
+}
+
+func (s *Store) loadBoards() (byNumber map[uint32]*board, err error) {
+	byNumber = make(map[uint32]*board)
+	last := s.acked
+	var records []record
+	for key, value := range s.scan(boardPrefix, &err) {
+		id := string(key[1:])
+		st, err := parseState(id, value)
+		if err != nil {
+			return nil, damage(key, err)
+		}
+		b := newBoard(st)
+		s.boards[id] = b
+		s.nextNumber = max(s.nextNumber, st.number+1)
+		last = max(last, st.seq)
+		if st.seq > s.acked {
+			records = append(records, record{seq: st.seq})
+			records[len(records)-1].Board, records[len(records)-1].Rev = id, st.rev
+		}
+		if st.deleted {
+			continue
+		}
+		if other := byNumber[st.number]; other != nil {
+			return nil, damage(key, fmt.Errorf("its number %d is that of board %q too", st.number, other.settings.ID))
+		}
+		byNumber[st.number] = b
+		s.ids = append(s.ids, id)
+	}
+	s.metrics.boards.Store(int64(len(s.ids)))
+	s.changes.load(records, last, s.acked)
+	return byNumber, err
+}
+
+func (s *Store) loadGarbage(byNumber map[uint32]*board) (err error) {
+	for key := range s.scan(garbagePrefix, &err) {
+		number, err := parseGarbageKey(key)
+		if err != nil {
+			return damage(key, err)
+		}
+		if b := byNumber[number]; b != nil {
+			return damage(key, fmt.Errorf("its entries are those of board %q", b.settings.ID))
+		}
+		s.garbage = append(s.garbage, number)
+		s.nextNumber = max(s.nextNumber, number+1)
+	}
+	return err
+}
+
+// loadEntries reads all entries and builds the ranks of each board.
+func (s *Store) loadEntries(ctx context.Context, byNumber map[uint32]*board) (err error) {
+	var (
+		l       loader
+		current *board // whose entries are being read
+		number  uint32
+		skip    bool
+		read    int
+	)
+	for key, value := range s.scan(entryPrefix, &err) {
+		n, season, member, err := parseEntryKey(key)
+		if err != nil {
+			return damage(key, err)
+		}
+		if read == 0 || n != number {
+			if err := l.finish(current); err != nil {
+				return err
+			}
+			number, current = n, byNumber[n]
+			skip = current == nil && slices.Contains(s.garbage, n)
+			if current != nil {
+				l.begin(current)
+			}
+		}
+		if read++; read%(1<<16) == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch {
+		case skip:
+			continue
+		case current == nil:
+			return damage(key, errors.New("it belongs to no board"))
+		case season != current.season:
+			return damage(key, fmt.Errorf("board %q is in season %d", current.settings.ID, current.season))
+		}
+		if err := l.add(member, value); err != nil {
+			return damage(key, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.finish(current); err != nil {
+		return err
+	}
+	entries := 0
+	for id, b := range s.boards {
+		if b.ranks.Len() != b.total {
+			return damage(appendBoardKey(nil, id), fmt.Errorf("the board has %d entries by its state, but there are %d", b.total, b.ranks.Len()))
+		}
+		entries += b.total
+	}
+	s.metrics.entries.Store(int64(entries))
+	return nil
+}
+
+// loader builds one board after another. It holds its entries in little more
+// than their own size, since of a large board they are all there at once with
+// the ranks that are built from them.
+type loader struct {
+	rows   []row
+	ascii  [][]byte // members, one behind the other, in pieces
+	data   map[uint64]json.RawMessage
+	better func(a, b zset.Key) int
+}
+
+// row is an entry that was read.
+type row struct {
+	zset.Key
+	updated int64
+	member  uint64 // where it is in the pieces: piece, offset, length
+}
+
+const (
+	memberPiece  = 1 << 20 // bytes
+	offsetShift  = 8       // bits of the length
+	pieceShift   = 28
+	lengthMask   = 1<<offsetShift - 1
+	offsetMask   = 1<<(pieceShift-offsetShift) - 1
+	loadCapacity = 1 << 10
+)
+
+func (l *loader) begin(b *board) {
+	l.rows = slices.Grow(l.rows[:0], max(b.total, loadCapacity))
+	l.ascii = l.ascii[:0]
+	l.data = make(map[uint64]json.RawMessage)
+	l.better = b.ranks.Compare
+}
+
+func (l *loader) add(member, value []byte) error {
+	score, seq, updated, data, err := parseEntry(value)
+	if err != nil {
+		return err
+	}
+	if len(member) > lengthMask {
+		return errors.New("the member is too long")
+	}
+	n := len(l.ascii)
+	if n == 0 || len(l.ascii[n-1])+len(member) > memberPiece {
+		l.ascii = append(l.ascii, make([]byte, 0, memberPiece))
+		n++
+	}
+	piece := &l.ascii[n-1]
+	at := uint64(n-1)<<pieceShift | uint64(len(*piece))<<offsetShift | uint64(len(member))
+	*piece = append(*piece, member...)
+	l.rows = append(l.rows, row{zset.Key{Score: score, Seq: seq}, updated, at})
+	if data != nil {
+		l.data[at] = bytes.Clone(data)
+	}
+	return nil
+}
+
+func (l *loader) member(at uint64) string {
+	piece := l.ascii[at>>pieceShift]
+	from := at >> offsetShift & offsetMask
+	return unsafe.String(&piece[from], at&lengthMask)
+}
+
+// finish builds the ranks of b from the rows.
+func (l *loader) finish(b *board) error {
+	if b == nil {
+		return nil
+	}
+	slices.SortFunc(l.rows, func(x, y row) int { return l.better(x.Key, y.Key) })
+	ranks, err := zset.Load(order(b.settings), len(l.rows), func(yield func(zset.Entry) bool) {
+		for i := range l.rows {
+			r := &l.rows[i]
+			if !yield(zset.Entry{Member: l.member(r.member), Score: r.Score, Seq: r.Seq}) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("board %q: %w: %w", b.settings.ID, ErrDamaged, err)
+	}
+	b.ranks = ranks
+	for i := range l.rows { // slots are given in order of input
+		r := &l.rows[i]
+		b.updated.set(uint32(i), r.updated)
+		if data := l.data[r.member]; data != nil {
+			b.data[uint32(i)] = data
+		}
+	}
+	return nil
+}

@@ -1,0 +1,476 @@
+package localstore
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"laurel/internal/leaderboard"
+	"laurel/internal/zset"
+)
+
+// group is requests that are carried out with one commit: what they do, planned
+// over the memory of before. Nothing of memory is changed by planning, but
+// what the group has planned so far lies over it: every request sees what the ones
+// before it leave. The committer uses one group again and again.
+type group struct {
+	store    *Store
+	requests []*request
+	boards   map[string]*boardPlan // the newest of each id
+	steps    []step
+	changed  []*boardPlan // in the order of their last changes, when all is planned
+	touched  []*boardPlan // of all requests that are batches; each has its part
+	undo     []undo       // of the batch that is being planned
+	garbage  []uint32     // numbers of boards that are deleted
+
+	used, spare []*boardPlan
+	ticks       uint64 // changes so far
+	key, value  []byte
+	records     []record
+}
+
+// boardPlan is what a group leaves of a board.
+type boardPlan struct {
+	state
+	id      string
+	board   *board   // as it is in memory; of a board that the group creates, what will be there
+	changed uint64   // when the group changed it last, by its own count; 0: not at all
+	batch   *request // the batch that was the last to touch it
+
+	cells []cell           // the entries that the group has looked at
+	index map[string]int32 // where each member's cell is
+}
+
+// cell is an entry as a group leaves it.
+type cell struct {
+	member  string
+	present bool
+	dirty   bool // differs from what memory has
+	score   int64
+	seq     uint64
+	updated int64
+	data    json.RawMessage
+}
+
+// step is what one operation does, to be done again in memory after the commit.
+type step struct {
+	plan     *boardPlan
+	op       *leaderboard.Op
+	reason   leaderboard.Reason
+	accepted bool
+	had      bool // whether the member was on the board before, with the score was
+	was      int64
+	score    int64
+	seq      uint64
+	data     json.RawMessage
+	rev      uint64 // of the board, then
+}
+
+// undo is what a batch that fails has to put back.
+type undo struct {
+	plan  *boardPlan
+	index int // of the cell; -1: of the state
+	cell  cell
+	state struct {
+		rev     uint64
+		total   int
+		changed uint64
+	}
+}
+
+func (g *group) reset() {
+	for _, p := range g.used {
+		clear(p.cells)
+		clear(p.index)
+		*p = boardPlan{cells: p.cells[:0], index: p.index}
+	}
+	g.spare = append(g.spare, g.used...)
+	g.used = g.used[:0]
+	clear(g.requests)
+	clear(g.boards)
+	clear(g.steps)
+	clear(g.changed)
+	clear(g.touched)
+	clear(g.undo)
+	clear(g.records)
+	g.requests, g.steps, g.touched, g.undo, g.records = g.requests[:0], g.steps[:0], g.touched[:0], g.undo[:0], g.records[:0]
+	g.changed, g.garbage, g.ticks = g.changed[:0], g.garbage[:0], 0
+}
+
+// newPlan makes the plan of a board the newest of its id.
+func (g *group) newPlan(id string, b *board) *boardPlan {
+	var p *boardPlan
+	if n := len(g.spare); n > 0 {
+		p, g.spare = g.spare[n-1], g.spare[:n-1]
+	} else {
+		p = &boardPlan{index: make(map[string]int32)}
+	}
+	p.id, p.board, p.state = id, b, b.state
+	g.used = append(g.used, p)
+	g.boards[id] = p
+	return p
+}
+
+// plan returns the plan of a board, or nil if there has never been one of this id.
+func (g *group) plan(id string) *boardPlan {
+	if p, ok := g.boards[id]; ok {
+		return p
+	}
+	if b := g.store.boards[id]; b != nil {
+		return g.newPlan(id, b)
+	}
+	return nil
+}
+
+// live returns the plan of a board that is not deleted, or nil.
+func (g *group) live(id string) *boardPlan {
+	if p := g.plan(id); p != nil && !p.deleted {
+		return p
+	}
+	return nil
+}
+
+func (g *group) tick() uint64 {
+	g.ticks++
+	return g.ticks
+}
+
+// add plans a request. One that fails has its err set, and leaves no trace.
+func (g *group) add(r *request) {
+	g.requests = append(g.requests, r)
+	switch r.kind {
+	case createBoard:
+		r.err = g.create(r)
+	case patchBoard:
+		r.err = g.patch(r)
+	case deleteBoard:
+		r.err = g.delete(r)
+	case applyBatch:
+		r.err = g.batch(r)
+	}
+}
+
+func (g *group) create(r *request) error {
+	id := r.board.ID
+	old := g.plan(id)
+	if old != nil && !old.deleted {
+		return leaderboard.Errorf(leaderboard.CodeBoardExists, "board %q exists already", id)
+	}
+	s := state{settings: r.board, number: g.store.nextNumber, season: 1, rev: 1}
+	g.store.nextNumber++
+	if old != nil {
+		s.rev = old.rev + 1
+	}
+	r.plan = g.newPlan(id, newBoard(s))
+	r.plan.changed = g.tick()
+	return nil
+}
+
+func (g *group) patch(r *request) error {
+	p := g.live(r.id)
+	if p == nil {
+		return notFound(r.id)
+	}
+	settings, err := r.patch.Apply(p.settings)
+	if err != nil {
+		return err
+	}
+	p.settings = settings
+	p.rev++
+	p.changed = g.tick()
+	r.plan, r.board, r.rev = p, settings, p.rev
+	return nil
+}
+
+func (g *group) delete(r *request) error {
+	p := g.live(r.id)
+	if p == nil {
+		return notFound(r.id)
+	}
+	p.deleted = true
+	p.rev++
+	p.total = 0
+	p.changed = g.tick()
+	r.plan, r.rev = p, p.rev
+	g.garbage = append(g.garbage, p.number)
+	return nil
+}
+
+func (g *group) batch(r *request) error {
+	steps, touched := len(g.steps), len(g.touched)
+	single := len(r.batch.Ops) == 1 // it can fail only before it changes anything
+	updated := r.batch.At.UnixMilli()
+	g.undo = g.undo[:0]
+	var p *boardPlan
+	for i := range r.batch.Ops {
+		op := &r.batch.Ops[i]
+		if p == nil || p.id != op.Board {
+			p = g.live(op.Board)
+		}
+		err := error(nil)
+		if p == nil {
+			err = notFound(op.Board)
+		} else {
+			if p.batch != r {
+				p.batch = r
+				g.touched = append(g.touched, p)
+				if !single {
+					g.remember(p)
+				}
+			}
+			err = g.step(p, op, updated, single)
+		}
+		if err != nil {
+			g.rollBack()
+			g.steps, g.touched = g.steps[:steps], g.touched[:touched]
+			return &leaderboard.BatchError{Index: i, Op: *op, Err: err}
+		}
+	}
+	r.steps, r.touched = [2]int{steps, len(g.steps)}, [2]int{touched, len(g.touched)}
+	return nil
+}
+
+// remember keeps the state of a plan for an undoing.
+func (g *group) remember(p *boardPlan) {
+	u := undo{plan: p, index: -1}
+	u.state.rev, u.state.total, u.state.changed = p.rev, p.total, p.changed
+	g.undo = append(g.undo, u)
+}
+
+func (g *group) rollBack() {
+	for i := len(g.undo) - 1; i >= 0; i-- {
+		u := &g.undo[i]
+		if u.index >= 0 {
+			u.plan.cells[u.index] = u.cell
+			continue
+		}
+		u.plan.rev, u.plan.total, u.plan.changed = u.state.rev, u.state.total, u.state.changed
+		u.plan.batch = nil
+	}
+}
+
+// step plans one operation.
+func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single bool) error {
+	i := p.cell(op.Member)
+	c := &p.cells[i]
+	st := step{plan: p, op: op, had: c.present, was: c.score}
+	var next leaderboard.Record
+	if op.Kind == leaderboard.Remove {
+		if !c.present {
+			return memberNotFound(op.Board, op.Member)
+		}
+	} else {
+		var has *leaderboard.Record
+		record := leaderboard.Record{Score: c.score, Data: c.data}
+		if c.present {
+			has = &record
+		}
+		var err error
+		next, st.reason, err = p.settings.Decide(*op, has)
+		if err != nil {
+			return err
+		}
+		if st.reason != "" {
+			st.rev = p.rev
+			g.steps = append(g.steps, st)
+			return nil
+		}
+	}
+
+	if !single {
+		g.undo = append(g.undo, undo{plan: p, index: i, cell: *c})
+	}
+	p.rev++
+	p.changed = g.tick()
+	if op.Kind == leaderboard.Remove {
+		p.total--
+		*c = cell{member: c.member, dirty: true}
+	} else {
+		if !c.present {
+			p.total++
+		}
+		if !c.present || c.score != next.Score {
+			c.seq = p.rev
+		}
+		if op.Data != nil {
+			next.Data = bytes.Clone(next.Data) // the caller's own
+		}
+		c.present, c.dirty = true, true
+		c.score, c.data, c.updated = next.Score, next.Data, updated
+	}
+	st.accepted, st.score, st.seq, st.data, st.rev = true, c.score, c.seq, c.data, p.rev
+	g.steps = append(g.steps, st)
+	return nil
+}
+
+// cell returns the index of a member's cell.
+func (p *boardPlan) cell(member string) int {
+	if i, ok := p.index[member]; ok {
+		return int(i)
+	}
+	c := cell{member: member}
+	if e, ok := p.board.ranks.Get(member); ok {
+		c.present, c.score, c.seq = true, e.Score, e.Seq
+		c.updated, c.data = p.board.updated.get(e.Slot), p.board.data[e.Slot]
+	}
+	p.cells = append(p.cells, c)
+	p.index[member] = int32(len(p.cells) - 1)
+	return len(p.cells) - 1
+}
+
+// write puts what the group leaves into a database batch, and numbers the
+// changes, each board's last one in their order. It starts with the seq after last.
+func (g *group) write(b *pebble.Batch, last uint64) error {
+	for _, p := range g.used {
+		if p.changed != 0 && g.boards[p.id] == p {
+			g.changed = append(g.changed, p)
+		}
+	}
+	slices.SortFunc(g.changed, func(p, q *boardPlan) int { return cmp.Compare(p.changed, q.changed) })
+	for _, p := range g.changed {
+		last++
+		p.seq = last
+		g.records = append(g.records, record{p.seq, leaderboard.Change{Board: p.id, Rev: p.rev}})
+		g.key = appendBoardKey(g.key[:0], p.id)
+		g.value = appendState(g.value[:0], &p.state)
+		if err := b.Set(g.key, g.value, nil); err != nil {
+			return err
+		}
+		if p.deleted {
+			continue
+		}
+		for i := range p.cells {
+			if err := g.writeCell(b, p, &p.cells[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, number := range g.garbage {
+		g.key = appendGarbageKey(g.key[:0], number)
+		if err := b.Set(g.key, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
+	if !c.dirty {
+		return nil
+	}
+	g.key = appendEntryKey(g.key[:0], p.number, p.season, c.member)
+	if !c.present {
+		return b.Delete(g.key, nil)
+	}
+	g.value = appendEntry(g.value[:0], c.score, c.seq, c.updated, c.data)
+	return b.Set(g.key, g.value, nil)
+}
+
+// apply does in memory what is durable now, and fills in what the requests are answered.
+func (g *group) apply() {
+	for _, r := range g.requests {
+		if r.err != nil {
+			continue
+		}
+		switch r.kind {
+		case createBoard:
+			g.store.applyCreate(r)
+		case patchBoard:
+			g.store.applyPatch(r)
+		case deleteBoard:
+			g.store.applyDelete(r)
+		case applyBatch:
+			g.applyBatch(r)
+		}
+	}
+	for _, p := range g.changed {
+		p.board.seq = p.seq // nobody else looks at it
+	}
+}
+
+func (s *Store) applyCreate(r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := r.plan.board
+	s.boards[r.plan.id] = b
+	i, _ := slices.BinarySearch(s.ids, r.plan.id)
+	s.ids = slices.Insert(s.ids, i, r.plan.id)
+	s.metrics.boards.Store(int64(len(s.ids)))
+	r.view = s.view(b)
+}
+
+func (s *Store) applyPatch(r *request) {
+	b := r.plan.board
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settings, b.rev = r.board, r.rev
+	r.view = s.view(b)
+}
+
+func (s *Store) applyDelete(r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := r.plan.board
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.metrics.entries.Add(-int64(b.ranks.Len()))
+	b.deleted, b.rev, b.total = true, r.rev, 0
+	b.ranks, b.updated, b.data = zset.New(zset.Order{}), column{}, nil
+	i, _ := slices.BinarySearch(s.ids, r.plan.id)
+	s.ids = slices.Delete(s.ids, i, i+1)
+	s.metrics.boards.Store(int64(len(s.ids)))
+}
+
+func (g *group) applyBatch(r *request) {
+	s := g.store
+	plans := g.touched[r.touched[0]:r.touched[1]]
+	if len(plans) > 1 {
+		s.mu.Lock() // so that a list of boards does not show some before and some after
+		defer s.mu.Unlock()
+	}
+	for _, p := range plans {
+		p.board.mu.Lock()
+	}
+	entries := 0
+	for _, p := range plans {
+		entries -= p.board.ranks.Len()
+	}
+	steps := g.steps[r.steps[0]:r.steps[1]]
+	r.outcome.Results = make([]leaderboard.Result, len(steps))
+	for i := range steps {
+		r.outcome.Results[i] = steps[i].apply(r.batch.At.UnixMilli())
+	}
+	r.outcome.Boards = make([]leaderboard.View, len(plans))
+	for i, p := range plans {
+		r.outcome.Boards[i] = s.view(p.board)
+		entries += p.board.ranks.Len()
+		p.board.total = p.board.ranks.Len()
+	}
+	s.metrics.entries.Add(int64(entries))
+	for _, p := range plans {
+		p.board.mu.Unlock()
+	}
+}
+
+func (st *step) apply(updated int64) leaderboard.Result {
+	b, member := st.plan.board, st.op.Member
+	res := leaderboard.Result{Member: member, Accepted: st.accepted, Reason: st.reason}
+	if st.had {
+		res.Previous = b.standing(member, st.was)
+	}
+	switch {
+	case !st.accepted:
+		res.Current = res.Previous
+		return res
+	case st.op.Kind == leaderboard.Remove:
+		b.remove(member)
+	default:
+		b.put(member, st.score, st.seq, updated, st.data)
+		res.Current = b.standing(member, st.score)
+	}
+	b.rev = st.rev
+	return res
+}

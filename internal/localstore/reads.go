@@ -1,0 +1,234 @@
+package localstore
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"laurel/internal/leaderboard"
+	"laurel/internal/zset"
+)
+
+// board is a board in memory. The committer alone changes it, under mu, so that
+// the committer itself may read it without. A deleted board stays, for its rev.
+type board struct {
+	mu sync.RWMutex
+	state
+	ranks   *zset.Set
+	updated column                     // by slot: when the entry changed last, in ms
+	data    map[uint32]json.RawMessage // by slot, of those who have some
+}
+
+func newBoard(s state) *board {
+	return &board{state: s, ranks: zset.New(order(s.settings)), data: make(map[uint32]json.RawMessage)}
+}
+
+func order(b leaderboard.Board) zset.Order {
+	return zset.Order{Ascending: b.Order == leaderboard.Ascending, LatestFirst: b.Ties == leaderboard.LatestTie}
+}
+
+// column holds a number for each slot. It grows by a piece at a time, so that
+// no write waits for all of it to be copied.
+type column struct{ pieces [][]int64 }
+
+const pieceLen = 1 << 12
+
+func (c *column) set(slot uint32, v int64) {
+	for int(slot/pieceLen) >= len(c.pieces) {
+		c.pieces = append(c.pieces, make([]int64, pieceLen))
+	}
+	c.pieces[slot/pieceLen][slot%pieceLen] = v
+}
+
+func (c *column) get(slot uint32) int64 { return c.pieces[slot/pieceLen][slot%pieceLen] }
+
+// put gives a member an entry.
+func (b *board) put(member string, score int64, seq uint64, updated int64, data json.RawMessage) {
+	slot := b.ranks.Set(member, score, seq)
+	b.updated.set(slot, updated)
+	if data != nil {
+		b.data[slot] = data
+	} else {
+		delete(b.data, slot)
+	}
+}
+
+// remove takes a member's entry away.
+func (b *board) remove(member string) {
+	e, ok := b.ranks.Get(member)
+	if !ok {
+		return
+	}
+	delete(b.data, e.Slot)
+	b.ranks.Remove(member)
+}
+
+// standing returns the place of a member with a score.
+func (b *board) standing(member string, score int64) leaderboard.Standing {
+	if b.settings.RankStyle == leaderboard.Competition {
+		return leaderboard.Standing{Score: score, Rank: 1 + b.ranks.Better(score)}
+	}
+	rank, _ := b.ranks.Rank(member)
+	return leaderboard.Standing{Score: score, Rank: rank}
+}
+
+func (s *Store) view(b *board) leaderboard.View {
+	return leaderboard.View{
+		Board:  b.settings,
+		Season: int(b.season),
+		Rev:    b.rev,
+		Epoch:  s.epoch,
+		Total:  b.ranks.Len(),
+	}
+}
+
+// entry returns an entry; rank is that of the rank style.
+func (b *board) entry(e zset.Entry, rank int) leaderboard.Entry {
+	return leaderboard.Entry{
+		Member:    e.Member,
+		Score:     e.Score,
+		Rank:      rank,
+		Seq:       e.Seq,
+		Data:      b.data[e.Slot],
+		UpdatedAt: time.UnixMilli(b.updated.get(e.Slot)).UTC(),
+	}
+}
+
+// page returns at most limit entries from an ordinal rank on.
+func (b *board) page(v leaderboard.View, from, limit int) leaderboard.Page {
+	from = max(from, 1)
+	n := max(min(limit, v.Total-from+1), 0)
+	p := leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, 0, n), More: from+n <= v.Total}
+	if n == 0 {
+		return p
+	}
+	competition := b.settings.RankStyle == leaderboard.Competition
+	for ordinal, e := range b.ranks.Range(from) {
+		rank := ordinal
+		if competition {
+			if i := len(p.Entries); i == 0 {
+				rank = 1 + b.ranks.Better(e.Score)
+			} else if above := &p.Entries[i-1]; above.Score == e.Score {
+				rank = above.Rank
+			}
+		}
+		p.Entries = append(p.Entries, b.entry(e, rank))
+		if len(p.Entries) == n {
+			break
+		}
+	}
+	return p
+}
+
+func notFound(id string) error {
+	return leaderboard.Errorf(leaderboard.CodeBoardNotFound, "board %q does not exist", id)
+}
+
+func (s *Store) lookup(id string) (*board, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, errClosed
+	}
+	if b := s.boards[id]; b != nil {
+		return b, nil
+	}
+	return nil, notFound(id)
+}
+
+// read calls f with a board that nobody changes meanwhile. f must not wait.
+func (s *Store) read(at leaderboard.Ref, f func(*board, leaderboard.View) error) error {
+	b, err := s.lookup(at.Board)
+	if err != nil {
+		return err
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.deleted {
+		return notFound(at.Board)
+	}
+	if at.Season != 0 && at.Season != int(b.season) {
+		return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
+	}
+	return f(b, s.view(b))
+}
+
+// Board returns a board as it is now; see [leaderboard.Reader].
+func (s *Store) Board(_ context.Context, id string) (view leaderboard.View, err error) {
+	err = s.read(leaderboard.Ref{Board: id}, func(_ *board, v leaderboard.View) error {
+		view = v
+		return nil
+	})
+	return view, err
+}
+
+// Boards returns boards in the order of their ids; see [leaderboard.Reader].
+func (s *Store) Boards(_ context.Context, after string, limit int) ([]leaderboard.View, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, errClosed
+	}
+	i, found := slices.BinarySearch(s.ids, after)
+	if found {
+		i++
+	}
+	ids := s.ids[i:]
+	ids = ids[:min(limit, len(ids))]
+	views := make([]leaderboard.View, len(ids))
+	for i, id := range ids {
+		b := s.boards[id]
+		b.mu.RLock()
+		views[i] = s.view(b)
+		b.mu.RUnlock()
+	}
+	return views, nil
+}
+
+// Entries returns a page of a board; see [leaderboard.Reader].
+func (s *Store) Entries(_ context.Context, at leaderboard.Ref, r leaderboard.Range) (page leaderboard.Page, err error) {
+	err = s.read(at, func(b *board, v leaderboard.View) error {
+		from := min(r.Offset, v.Total) + 1
+		if r.After != nil {
+			from = b.ranks.RankAfter(zset.Key{Score: r.After.Score, Seq: r.After.Seq})
+		}
+		page = b.page(v, from, r.Limit)
+		return nil
+	})
+	return page, err
+}
+
+// Around returns a member and its neighbours; see [leaderboard.Reader].
+func (s *Store) Around(_ context.Context, at leaderboard.Ref, member string, limit int) (page leaderboard.Page, err error) {
+	err = s.read(at, func(b *board, v leaderboard.View) error {
+		rank, ok := b.ranks.Rank(member)
+		if !ok {
+			return memberNotFound(at.Board, member)
+		}
+		from := min(rank-limit/2, v.Total-limit+1)
+		page = b.page(v, from, limit)
+		return nil
+	})
+	return page, err
+}
+
+func memberNotFound(board, member string) error {
+	return leaderboard.Errorf(leaderboard.CodeMemberNotFound, "member %q is not on board %q", member, board)
+}
+
+// Lookup returns the entries of members; see [leaderboard.Reader].
+func (s *Store) Lookup(_ context.Context, at leaderboard.Ref, members []string) (page leaderboard.Page, err error) {
+	err = s.read(at, func(b *board, v leaderboard.View) error {
+		page = leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, len(members))}
+		for i, member := range members {
+			page.Entries[i] = leaderboard.Entry{Member: member}
+			if e, ok := b.ranks.Get(member); ok {
+				page.Entries[i] = b.entry(e, b.standing(member, e.Score).Rank)
+			}
+		}
+		return nil
+	})
+	return page, err
+}

@@ -1,0 +1,181 @@
+package localstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/batchrepr"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// fail says that the disk failed.
+func (s *Store) fail(cause error) {
+	s.disk.fence.close(cause)
+	s.trouble.Store(unavailable(cause))
+	s.metrics.failures.Inc()
+	s.log.Error("disk failed, writes are refused", "error", cause)
+}
+
+// heal refuses what waits, and tries to get the disk back until it works. It
+// returns false if the queue is closed before.
+func (s *Store) heal() bool {
+	start := time.Now()
+	failed := s.disk
+	result := make(chan healed, 1)
+	attempt := func() { go func() { result <- s.tryDisk(failed) }() }
+	attempt()
+	trying := true
+	retry := time.NewTimer(time.Hour)
+	defer retry.Stop()
+	for {
+		var closed bool
+		s.taken, closed = s.queue.take(s.taken[:0])
+		s.refuse(s.taken, s.trouble.Load())
+		if closed && !trying {
+			return false
+		}
+		select {
+		case <-s.queue.ready:
+		case <-retry.C:
+			attempt()
+			trying = true
+		case res := <-result:
+			trying = false
+			s.disk = res.disk
+			if res.err == nil {
+				s.doubt, s.behind = nil, 0
+				s.trouble.Store(nil)
+				s.log.Info("disk is back, writes are taken", "after", time.Since(start))
+				return true
+			}
+			s.trouble.Store(unavailable(res.err))
+			s.log.Warn("disk is not back", "error", res.err)
+			failed = nil
+			retry.Reset(s.opts.RetryInterval)
+		}
+	}
+}
+
+// healed is what came of an attempt to get the disk back.
+type healed struct {
+	disk *disk // nil if there is an error
+	err  error
+}
+
+// tryDisk opens the database again, and makes the keys of the batches that are in
+// doubt what memory says they are. It runs while the committer waits, and so
+// may read all that is the committer's. It closes the failed disk first, if there is
+// one: as long as one of its writes is still on the way, there must not be another.
+func (s *Store) tryDisk(failed *disk) healed {
+	if failed != nil {
+		_ = failed.close() // of an error of which we know
+	}
+	if err := s.probe(); err != nil {
+		return healed{err: err}
+	}
+	d, err := s.openDisk()
+	if err != nil {
+		return healed{err: err}
+	}
+	if err := s.repair(d); err != nil {
+		d.fence.close(err)
+		return healed{err: errors.Join(err, d.close())}
+	}
+	return healed{disk: d}
+}
+
+// probe finds out whether the disk takes writes, without the database.
+func (s *Store) probe() error {
+	if err := s.space.look(); err != nil {
+		return err.Err
+	}
+	name := s.fs.PathJoin(s.dir, "laurel.probe")
+	file, err := s.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(make([]byte, 4096))
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close(), s.fs.Remove(name))
+}
+
+// repair writes what memory has over the keys of all batches that are in doubt.
+func (s *Store) repair(d *disk) error {
+	if len(s.doubt) == 0 {
+		return nil
+	}
+	byNumber := make(map[uint32]*board)
+	for _, b := range s.boards {
+		if !b.deleted {
+			byNumber[b.number] = b
+		}
+	}
+	batch := d.db.NewBatch()
+	for _, repr := range s.doubt {
+		for r := batchrepr.Read(repr); ; {
+			kind, key, _, ok, err := r.Next()
+			if err != nil {
+				return fmt.Errorf("read the batch that failed: %w", err)
+			}
+			if !ok {
+				break
+			}
+			if kind != pebble.InternalKeyKindSet && kind != pebble.InternalKeyKindDelete {
+				continue // entries of a deleted board, which nobody misses
+			}
+			value, err := s.remembered(key, byNumber)
+			if err != nil {
+				return err
+			}
+			if value == nil {
+				err = batch.Delete(key, nil)
+			} else {
+				err = batch.Set(key, value, nil)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return d.commit(batch, true)
+}
+
+// remembered returns what the value of a key is, by what memory says, or nil if
+// there is to be none.
+func (s *Store) remembered(key []byte, byNumber map[uint32]*board) ([]byte, error) {
+	switch key[0] {
+	case boardPrefix:
+		if b := s.boards[string(key[1:])]; b != nil {
+			return appendState(nil, &b.state), nil
+		}
+	case entryPrefix:
+		number, season, member, err := parseEntryKey(key)
+		if err != nil {
+			return nil, err
+		}
+		b := byNumber[number]
+		if b == nil || season != b.season {
+			return nil, nil
+		}
+		if e, ok := b.ranks.Get(string(member)); ok {
+			return appendEntry(nil, e.Score, e.Seq, b.updated.get(e.Slot), b.data[e.Slot]), nil
+		}
+	case garbagePrefix:
+		number, err := parseGarbageKey(key)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(s.garbage, number) {
+			return []byte{}, nil
+		}
+	case metaPrefix:
+		return binary.AppendUvarint(nil, s.acked), nil
+	}
+	return nil, nil
+}
