@@ -74,10 +74,22 @@ func (c *Client) Board(ctx context.Context, board string) (Board, error) {
 
 // Boards returns every board, ordered by id.
 func (c *Client) Boards(ctx context.Context) ([]Board, error) {
-	answer, err := call[struct {
-		Leaderboards []Board `json:"leaderboards"`
-	}](ctx, c, http.MethodGet, "/v1/leaderboards", nil)
-	return answer.Leaderboards, err
+	var boards []Board
+	query := url.Values{"limit": {"1000"}}
+	for {
+		page, err := call[struct {
+			Leaderboards []Board `json:"leaderboards"`
+			NextCursor   string  `json:"next_cursor"`
+		}](ctx, c, http.MethodGet, withQuery("/v1/leaderboards", query), nil)
+		if err != nil {
+			return nil, err
+		}
+		boards = append(boards, page.Leaderboards...)
+		if page.NextCursor == "" {
+			return boards, nil
+		}
+		query.Set("cursor", page.NextCursor)
+	}
 }
 
 // PatchBoard changes settings of a board.

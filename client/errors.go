@@ -26,6 +26,8 @@ type Error struct {
 	Status     int           // of HTTP
 	Code       string        // stable, for programs; empty if something else than Laurel answered
 	Detail     string        // a sentence for people
+	Field      string        // the field of the request that is wrong, if it is one
+	Member     string        // whose submission is wrong, if it is one
 	RetryAfter time.Duration // when to try again, if the server said so
 }
 
@@ -53,10 +55,10 @@ func errorFrom(res *http.Response) error {
 	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err == nil && media == "application/problem+json" {
 		var problem struct {
-			Title, Code, Detail string
+			Title, Code, Detail, Field, Member string
 		}
 		if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&problem) == nil {
-			e.Code, e.Detail = problem.Code, problem.Detail
+			e.Code, e.Detail, e.Field, e.Member = problem.Code, problem.Detail, problem.Field, problem.Member
 			if e.Detail == "" {
 				e.Detail = problem.Title
 			}
