@@ -67,3 +67,13 @@ func (l *Latencies) Quantile(q float64) time.Duration {
 	}
 	return l.most
 }
+
+// Since returns what was added after l was the copy earlier. Its Max is that of
+// all, because the longest of some is not known.
+func (l *Latencies) Since(earlier *Latencies) Latencies {
+	later := Latencies{n: l.n - earlier.n, most: l.most}
+	for i := range l.counts {
+		later.counts[i] = l.counts[i] - earlier.counts[i]
+	}
+	return later
+}

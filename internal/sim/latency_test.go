@@ -40,3 +40,18 @@ func TestBucketsAreInOrder(t *testing.T) {
 		last = b
 	}
 }
+
+func TestSinceIsWhatCameLater(t *testing.T) {
+	var l Latencies
+	for range 100 {
+		l.Add(time.Second)
+	}
+	earlier := l
+	for range 10 {
+		l.Add(time.Millisecond)
+	}
+	later := l.Since(&earlier)
+	if got := later.Quantile(0.9); later.Count() != 10 || got > 2*time.Millisecond {
+		t.Errorf("of what came later there are %d, 90%% within %v, want 10 within 1 ms", later.Count(), got)
+	}
+}
