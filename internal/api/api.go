@@ -169,6 +169,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, m match) {
 		a.exchanges.Put(x)
 	}()
 
+	if r.ContentLength != 0 {
+		// Also for a body that is not read: before net/http answers, it waits for
+		// the rest of one. A writer that knows no deadlines is one of a test.
+		_ = http.NewResponseController(w).SetReadDeadline(start.Add(a.opts.BodyTimeout))
+	}
 	w.Header()["X-Content-Type-Options"] = noSniff
 	if len(a.opts.Origins) > 0 {
 		a.allowOrigin(x)
@@ -181,9 +186,6 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, m match) {
 // dispatch finds the request's route, sees to what all routes have in common,
 // and serves it. An error means that nothing has been answered yet.
 func (a *API) dispatch(x *exchange, m match) error {
-	if m.err != nil {
-		return m.err
-	}
 	if m.node == nil {
 		return leaderboard.Errorf(codeNotFound, "there is nothing at %s; /docs says what there is", clip(x.r.URL.Path))
 	}
@@ -295,21 +297,15 @@ func (a *API) readBody(x *exchange) error {
 	if err := checkContentType(x.r.Header); err != nil {
 		return err
 	}
-	length := x.r.ContentLength
-	switch {
-	case length > a.opts.MaxBody:
-		return a.tooLarge()
-	case length == 0:
+	if x.r.ContentLength == 0 {
 		return nil
-	case length > 0:
-		x.in = slices.Grow(x.in, int(length)+1)
 	}
-	control := http.NewResponseController(x.w)
-	// A writer that knows no deadlines is one of a test, with the body at hand.
-	_ = control.SetReadDeadline(time.Now().Add(a.opts.BodyTimeout))
+	if x.r.ContentLength > a.opts.MaxBody {
+		return a.tooLarge()
+	}
 	for {
-		if len(x.in) == cap(x.in) {
-			x.in = slices.Grow(x.in, 4096)
+		if len(x.in) == cap(x.in) { // what is promised is not believed before it comes
+			x.in = slices.Grow(x.in, max(1024, len(x.in)))
 		}
 		n, err := x.r.Body.Read(x.in[len(x.in):cap(x.in)])
 		x.in = x.in[:len(x.in)+n]
@@ -318,7 +314,7 @@ func (a *API) readBody(x *exchange) error {
 			return a.tooLarge()
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			_ = control.SetReadDeadline(time.Time{})
+			_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) // as above
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return leaderboard.Errorf(codeBodyTooSlow, "the body did not arrive within %v", a.opts.BodyTimeout)

@@ -37,9 +37,9 @@ type server struct {
 // clock is what the boards of the tests are stamped with.
 var clock = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 
-func newServer(t testing.TB, change ...func(*Options)) *server {
-	t.Helper()
-	s := &server{t: t, key: auth.NewKey(), store: storetest.NewModel(), registry: prometheus.NewRegistry(), log: &bytes.Buffer{}}
+func newServer(tb testing.TB, change ...func(*Options)) *server {
+	tb.Helper()
+	s := &server{t: tb, key: auth.NewKey(), store: storetest.NewModel(), registry: prometheus.NewRegistry(), log: &bytes.Buffer{}}
 	service := leaderboard.NewService(s.store, leaderboard.ServiceOptions{Now: func() time.Time { return clock }})
 	opts := Options{Log: slog.New(slog.NewTextHandler(s.log, nil)), Registerer: s.registry, Version: "test"}
 	for _, c := range change {
@@ -47,7 +47,7 @@ func newServer(t testing.TB, change ...func(*Options)) *server {
 	}
 	s.api = New(service, auth.NewKeys(s.key), opts)
 	s.Server = httptest.NewServer(s.api.Handler(nil))
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -122,11 +122,11 @@ func (r received) code() string {
 }
 
 // decode reads a JSON body.
-func decode[T any](t testing.TB, r received) T {
-	t.Helper()
+func decode[T any](tb testing.TB, r received) T {
+	tb.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(r.body), &v); err != nil {
-		t.Fatalf("%v: %s", err, r.body)
+		tb.Fatalf("%v: %s", err, r.body)
 	}
 	return v
 }

@@ -95,7 +95,7 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 		Tags:      []string{r.tag()},
 		Responses: map[string]*huma.Response{},
 	}
-	for _, segment := range strings.Split(r.path, "/") {
+	for segment := range strings.SplitSeq(r.path, "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
 			op.Parameters = append(op.Parameters, pathParameters[strings.TrimSuffix(name, "}")])
 		}

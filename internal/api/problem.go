@@ -149,6 +149,9 @@ func explain(err error, numbered bool) problem {
 		}
 		if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok {
 			p.Member = failed.Op.Member
+			if leaderboard.ValidateMember(p.Member) != nil {
+				p.Member = "" // the detail shows as much of it as is fit to be shown
+			}
 			if numbered {
 				p.Index = &failed.Index
 			}

@@ -226,7 +226,8 @@ func (b *submissions) decode(s *scanner) {
 }
 
 func (b *submissions) decodeList(s *scanner) {
-	for begun := s.array("submissions"); s.element(&begun); {
+	s.array("submissions")
+	for begun := false; s.element(&begun); {
 		if len(b.list) == leaderboard.MaxBatch {
 			s.fail("submissions", leaderboard.Errorf(leaderboard.CodeBatchTooLarge, "there are more than %d submissions in one request", leaderboard.MaxBatch))
 			return

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"laurel/internal/leaderboard"
 )
 
 // router finds routes by the path as it was sent. It splits before it decodes,
@@ -26,7 +24,6 @@ type node struct {
 type match struct {
 	node   *node
 	params [2]string
-	err    error // the path cannot be decoded
 }
 
 func newRouter(table []route) router {
@@ -98,11 +95,7 @@ func (n *node) match(path string) (match, bool) {
 			return match{}, false
 		}
 		if strings.IndexByte(segment, '%') >= 0 {
-			decoded, err := url.PathUnescape(segment)
-			if err != nil {
-				m.err = leaderboard.Errorf(codeBadRequest, "the path is not percent-encoded correctly")
-			}
-			segment = decoded
+			segment, _ = url.PathUnescape(segment) // an escaped path is what EscapedPath returns
 		}
 		m.params[params] = segment
 		params++

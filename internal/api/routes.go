@@ -62,7 +62,7 @@ func take[B any, P decodable[B], A answer](serve func(*API, *exchange, *B) (A, e
 			var body B
 			s := scanner{text: x.in}
 			P(&body).decode(&s)
-			if s.end(); s.err != nil {
+			if s.err != nil {
 				return s.err
 			}
 			answer, err := serve(a, x, &body)

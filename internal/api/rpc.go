@@ -78,7 +78,6 @@ func parseCall(params []byte, names []string) (readCall, error) {
 	s := scanner{text: params}
 	var call readCall
 	call.decode(&s, names)
-	s.end()
 	return call, s.err
 }
 

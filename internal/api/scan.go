@@ -41,6 +41,7 @@ type object struct {
 	name  string   // the field that next has come to
 	seen  uint32   // bit i: names[i] was there
 	begun bool
+	whole bool // behind it the text must end
 }
 
 // object begins to read an object; where names the field that it is the value
@@ -51,7 +52,7 @@ func (s *scanner) object(where string, names []string) object {
 		return object{}
 	}
 	s.at++
-	return object{names: names}
+	return object{names: names, whole: where == ""}
 }
 
 // next comes to the next field. It returns false behind the last, or when an
@@ -59,6 +60,9 @@ func (s *scanner) object(where string, names []string) object {
 func (o *object) next(s *scanner) bool {
 	name, ok := s.field(&o.begun)
 	if !ok {
+		if o.whole {
+			s.end()
+		}
 		return false
 	}
 	for i, known := range o.names {
@@ -89,14 +93,14 @@ func (o *object) has(name string) bool {
 
 // array begins to read an array, and element comes to each of its elements:
 //
-//	for begun := s.array("submissions"); s.element(&begun); {
-func (s *scanner) array(where string) (begun bool) {
+//	s.array("submissions")
+//	for begun := false; s.element(&begun); {
+func (s *scanner) array(where string) {
 	if s.kind() != '[' {
 		s.wrongType(where, "an array")
-		return false
+		return
 	}
 	s.at++
-	return false
 }
 
 func (s *scanner) element(begun *bool) bool {
