@@ -34,7 +34,7 @@ export class Connection {
         // A restarted server is found again within about a second; later the delays, which are random up to
         // their limit, spread its viewers.
         minReconnectDelay: 200,
-        maxReconnectDelay: 5_000,
+        maxReconnectDelay: 3_000,
         maxServerPingDelay: 5_000,
       },
     );
@@ -52,7 +52,7 @@ export class Connection {
     const subscription = this.#client.newSubscription(`board:${board}`, {
       delta: 'fossil',
       minResubscribeDelay: 200,
-      maxResubscribeDelay: 5_000,
+      maxResubscribeDelay: 3_000,
     });
     let resyncedAt = 0;
 
@@ -124,7 +124,6 @@ export class Connection {
   }
 
   #remove(subscription: Subscription) {
-    subscription.removeAllListeners();
     subscription.unsubscribe();
     this.#client.removeSubscription(subscription);
   }
