@@ -113,16 +113,20 @@ func (s *Service) apply(ctx context.Context, ops []Op) (Outcome, error) {
 }
 
 // createFor creates a board with the default settings, unless one of the
-// operations that wait for it could not be carried out on such a board.
+// operations that wait for it could not be carried out on such a board: a
+// request that is refused leaves nothing behind.
 func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
-	board := Board{ID: id}
+	board := Board{ID: id}.WithDefaults()
+	records := map[string]*Record{}
 	for i, op := range ops {
 		if op.Board != id || op.Kind == Remove {
 			continue
 		}
-		if _, err := op.Score.Scaled(board.Decimals); err != nil {
+		record, _, err := board.Decide(op, records[op.Member])
+		if err != nil {
 			return &BatchError{Index: i, Op: op, Err: err}
 		}
+		records[op.Member] = &record
 	}
 	_, err := s.CreateBoard(ctx, board)
 	if errors.Is(err, ErrBoardExists) {
