@@ -2,9 +2,8 @@
 //
 // Its sources are TypeScript and are built with `npm run build`. The result,
 // dist, is committed, so that a Go build needs neither Node nor a network.
-// dist/index.html answers /, /b/{board} and every other address that is not a
-// file; the files under dist/assets carry a hash of their content in their
-// names and may be cached for good.
+// dist/index.html answers / and /b/{board}; the files under dist/assets carry a
+// hash of their content in their names and may be cached for good.
 package web
 
 import (

@@ -207,11 +207,11 @@ describe('a followed member', () => {
     const page = await open('/b/places?member=m15');
     const card = page.getByRole('region', { name: 'Followed: m15' });
     await card.getByText('16th').waitFor();
-    assert.match(await card.innerText(), /of 20 · 1 behind m14/);
+    assert.match(await card.innerText(), /of 20 · 1 behind m14 \(15th\)/);
 
     await laurel.submit('places', { m15: 10 }); // from 85 to 95: with m5, who was there first
     await card.getByText('7th').waitFor();
-    await card.getByText('of 20 · level with m5').waitFor();
+    await card.getByText('of 20 · level with m5 (6th)').waitFor();
     await laurel.submit('places', { m15: 100 });
     await card.getByText('1st').waitFor();
     const row = page.getByRole('row', { name: 'm15' });
@@ -309,14 +309,7 @@ describe('everybody', () => {
     });
   });
 
-  const pages = [
-    '/',
-    '/b/mixed?member=m3',
-    '/b/mixed?member=m39',
-    '/b/empty',
-    '/b/not-there',
-    '/no/such/page',
-  ];
+  const pages = ['/', '/b/mixed?member=m3', '/b/mixed?member=m39', '/b/empty', '/b/not-there', '/index.html'];
 
   for (const colorScheme of ['light', 'dark']) {
     for (const path of pages) {

@@ -204,7 +204,7 @@ describe('following a member', () => {
     expect(rowOf('Ann')).not.toHaveAttribute('aria-current');
     const card = screen.getByRole('region', { name: 'Followed: Bob' });
     expect(card).toHaveTextContent('2nd');
-    expect(card).toHaveTextContent('of 4 · 300 behind Ann');
+    expect(card).toHaveTextContent('of 4 · 300 behind Ann (1st)');
   });
 
   it('tells the place also of who is below the table', () => {
@@ -213,7 +213,7 @@ describe('following a member', () => {
       score: 7,
       rank: 902,
       total: 1204,
-      above: { member: 'Yan', score: 9 },
+      above: { name: 'Yan', score: 9, rank: 901 },
       below: null,
       season: 1,
       rev: 1,
@@ -221,7 +221,7 @@ describe('following a member', () => {
     show(afterwards(live, { type: 'follow', member: 'Zed' }, { type: 'standing', at: 0, data }));
     const card = screen.getByRole('region', { name: 'Followed: Zed' });
     expect(card).toHaveTextContent('902nd');
-    expect(card).toHaveTextContent('of 1,204 · 2 behind Yan');
+    expect(card).toHaveTextContent('of 1,204 · 2 behind Yan (901st)');
     expect(within(card).queryByRole('button', { name: 'Jump to row' })).not.toBeInTheDocument();
   });
 

@@ -48,6 +48,7 @@ function way(place: Place | null, rows: readonly Row[], decimals: number): strin
   const of = `of ${formatCount(place.total)}`;
   const next = toNext(place, decimals);
   if (next === null || place.above === null) return `${of} · in the lead`;
-  if (next === 0) return `${of} · level with ${nameOf(place.above.member, rows)}`;
-  return `${of} · ${formatScore(next, decimals)} behind ${nameOf(place.above.member, rows)}`;
+  const above = `${nameOf(place.above.member, rows)} (${ordinal(place.above.rank)})`;
+  if (next === 0) return `${of} · level with ${above}`;
+  return `${of} · ${formatScore(next, decimals)} behind ${above}`;
 }

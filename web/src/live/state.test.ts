@@ -107,7 +107,7 @@ describe('the place of a followed member', () => {
     score: 9,
     rank: 5,
     total: 5,
-    above: { member: 'David', score: 12 },
+    above: { name: 'David', score: 12, rank: 4 },
     below: null,
     season: 1,
     rev: 31,
@@ -161,7 +161,7 @@ describe('the place of a followed member', () => {
     const place = placeOf(
       run(
         { type: 'follow', member: 'Eve' },
-        standing({ ...eve, score: 0.1, above: { member: 'x', score: 0.3 } }, 1),
+        standing({ ...eve, score: 0.1, above: { name: 'x', score: 0.3, rank: 4 } }, 1),
       ),
     );
     expect(place && toNext(place, 1)).toBe(0.2);

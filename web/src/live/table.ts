@@ -19,6 +19,7 @@ export interface Table {
 export interface Neighbour {
   readonly member: string;
   readonly score: number;
+  readonly rank: number;
 }
 
 /** A publication of `rank:{id}#{member}`. Score and rank are null while the member is not on the board. */
@@ -77,8 +78,9 @@ export function decodeStanding(data: unknown): Standing | null {
 }
 
 function decodeNeighbour(data: unknown): Neighbour | null {
-  if (!isRecord(data) || typeof data.member !== 'string' || !isNumber(data.score)) return null;
-  return { member: data.member, score: data.score };
+  if (!isRecord(data) || typeof data.name !== 'string') return null;
+  if (!isNumber(data.score) || !isCount(data.rank)) return null;
+  return { member: data.name, score: data.score, rank: data.rank };
 }
 
 export function decodeBoard(data: unknown): Board | null {
