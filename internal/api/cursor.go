@@ -63,7 +63,7 @@ func decodeEntryCursor(board, cursor string) (entryCursor, error) {
 	score, m := binary.Varint(place)
 	place = place[max(m, 0):]
 	seq, l := binary.Uvarint(place)
-	if n <= 0 || m <= 0 || l != len(place) || season < 1 || season > 1<<31 {
+	if n <= 0 || m <= 0 || l <= 0 || l != len(place) || season < 1 || season > 1<<31 {
 		return entryCursor{}, invalidCursor()
 	}
 	return entryCursor{Season: int(season), Position: leaderboard.Position{Score: score, Seq: seq}}, nil

@@ -53,8 +53,8 @@ var pathParameters = map[string]*huma.Param{
 	},
 }
 
-// newDocument makes the OpenAPI document of a table, and the registry of its
-// schemas.
+// newDocument makes the OpenAPI document of a table. Its schemas are closed: they
+// describe this version to the letter.
 func newDocument(table []route, version string) *huma.OpenAPI {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	if version == "" {
@@ -66,7 +66,7 @@ func newDocument(table []route, version string) *huma.OpenAPI {
 			Title:   "Laurel",
 			Version: version,
 			Description: "Scores in, ranks out. Writes need an API key, reads are public. Everything is JSON in UTF-8, times are RFC 3339 in UTC, " +
-				"and an unknown field or parameter is refused by its name. Every error is a problem (RFC 9457) with a stable `code`.",
+				"and an unknown field or parameter of a request is refused by its name; answers may get further fields. Every error is a problem (RFC 9457) with a stable `code`.",
 		},
 		Paths: map[string]*huma.PathItem{},
 		Components: &huma.Components{
@@ -192,11 +192,28 @@ type description struct {
 // so that they cannot be made is a mistake in it, and the tests would have met it.
 func describe(table []route, version string) description {
 	doc := newDocument(table, version)
+	openAnswers(doc, table)
 	document, err := json.MarshalIndent(doc, "", " ")
 	if err != nil {
 		panic(fmt.Sprintf("api: encode the OpenAPI document: %v", err))
 	}
 	return description{document: document, page: renderPage(doc)}
+}
+
+// openAnswers lets answers have fields that are not described, for a later
+// version may add some. What requests may have stays closed.
+func openAnswers(doc *huma.OpenAPI, table []route) {
+	requests := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	for _, r := range table {
+		if r.body != nil {
+			requests.Schema(r.body, true, "")
+		}
+	}
+	for name, schema := range doc.Components.Schemas.Map() {
+		if requests.Map()[name] == nil {
+			schema.AdditionalProperties = nil
+		}
+	}
 }
 
 func (a *API) serveOpenAPI(x *exchange) error {
