@@ -32,7 +32,7 @@ build: ## bin/laurel, with the version from git
 
 lint: web-lint go-lint ## the page's and the Go code's checks without the tests
 
-bench: ## every Go benchmark, then the whole server beside its yardsticks (BENCH=regexp)
+bench: ## the Go benchmarks, each beside its yardstick (BENCH=regexp)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 fuzz: ## each fuzz target of the tree in turn, FUZZTIME=30s each
