@@ -84,10 +84,17 @@ func prose(text string) template.HTML {
 	return template.HTML(out.String()) //nolint:gosec // every part was escaped
 }
 
-func renderPage(doc *huma.OpenAPI) []byte {
+// renderPage makes the page of a table's document, in the order of the table.
+func renderPage(doc *huma.OpenAPI, table []route) []byte {
 	p := page{Doc: doc}
 	for _, tag := range doc.Tags {
-		p.Sections = append(p.Sections, section{Name: tag.Name, Description: tag.Description, Operations: operationsOf(doc, tag.Name)})
+		s := section{Name: tag.Name, Description: tag.Description}
+		for i := range table {
+			if table[i].tag() == tag.Name {
+				s.Operations = append(s.Operations, operationOf(doc, &table[i]))
+			}
+		}
+		p.Sections = append(p.Sections, s)
 	}
 	schemas := doc.Components.Schemas.Map()
 	for _, name := range sortedKeys(schemas) {
@@ -103,27 +110,19 @@ func renderPage(doc *huma.OpenAPI) []byte {
 	return out.Bytes()
 }
 
-func operationsOf(doc *huma.OpenAPI, tag string) []operation {
-	var operations []operation
-	for _, path := range sortedKeys(doc.Paths) {
-		item := doc.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
-			if op == nil || !slices.Contains(op.Tags, tag) {
-				continue
-			}
-			o := operation{Operation: op, Write: len(op.Security) > 0}
-			if op.RequestBody != nil {
-				content := op.RequestBody.Content["application/json"]
-				o.Body = fragmentOf(content.Schema)
-				o.Example = fmt.Sprintf("%s", content.Example)
-			}
-			for _, status := range sortedKeys(op.Responses) {
-				o.Responses = append(o.Responses, responseOf(status, op.Responses[status]))
-			}
-			operations = append(operations, o)
-		}
+func operationOf(doc *huma.OpenAPI, r *route) operation {
+	item := doc.Paths[r.path]
+	op := map[string]*huma.Operation{
+		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch, http.MethodDelete: item.Delete,
+	}[r.method]
+	o := operation{Operation: op, Write: r.write, Example: r.example}
+	if op.RequestBody != nil {
+		o.Body = fragmentOf(op.RequestBody.Content["application/json"].Schema)
 	}
-	return operations
+	for _, status := range sortedKeys(op.Responses) {
+		o.Responses = append(o.Responses, responseOf(status, op.Responses[status]))
+	}
+	return o
 }
 
 func responseOf(status string, r *huma.Response) response {

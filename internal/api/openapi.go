@@ -197,7 +197,7 @@ func describe(table []route, version string) description {
 	if err != nil {
 		panic(fmt.Sprintf("api: encode the OpenAPI document: %v", err))
 	}
-	return description{document: document, page: renderPage(doc)}
+	return description{document: document, page: renderPage(doc, table)}
 }
 
 // openAnswers lets answers have fields that are not described, for a later
