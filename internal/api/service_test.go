@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"laurel/internal/leaderboard"
@@ -199,4 +201,46 @@ func TestABoardIsNotCreatedBySubmitIfThatIsSwitchedOff(t *testing.T) {
 	s.checkProblem(t, "submit", s.send("POST", "/v1/leaderboards/b/scores", `{"member":"a","score":1}`), leaderboard.CodeBoardNotFound)
 	s.checkProblem(t, "put", s.send("PUT", "/v1/leaderboards/b/entries/a", `{"score":1}`), leaderboard.CodeBoardNotFound)
 	s.checkProblem(t, "delete", s.send("DELETE", "/v1/leaderboards/b/entries/a", ""), leaderboard.CodeBoardNotFound)
+}
+
+// TestRequestsDoNotMix sends many at once, since exchanges and their buffers are
+// used again.
+func TestRequestsDoNotMix(t *testing.T) {
+	s := newServer(t)
+	const writers, each = 8, 50
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for i := range each {
+				member := fmt.Sprintf("%d-%d-%s", w, i, strings.Repeat(string(rune('a'+w)), i))
+				body := fmt.Sprintf(`{"submissions":[{"member":%q,"score":%d,"data":{"of":%q}}]}`, member, i, member)
+				req := s.request(http.MethodPost, "/v1/leaderboards/b/scores", strings.NewReader(body))
+				res, err := s.Client().Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var got outcomeShape
+				err = errors.Join(json.NewDecoder(res.Body).Decode(&got), res.Body.Close())
+				if err != nil || len(got.Results) != 1 || got.Results[0].Member != member {
+					t.Errorf("%s: %d %+v, %v", member, res.StatusCode, got, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	list := decode[struct {
+		Entries []struct {
+			Member string
+			Data   struct{ Of string }
+		}
+	}](t, s.must("GET", "/v1/leaderboards/b/entries?limit=1000", ""))
+	if len(list.Entries) != writers*each {
+		t.Errorf("%d entries, want %d", len(list.Entries), writers*each)
+	}
+	for _, e := range list.Entries {
+		if e.Data.Of != e.Member {
+			t.Errorf("%s has the data of %s", e.Member, e.Data.Of)
+		}
+	}
 }
