@@ -1,0 +1,340 @@
+// Package daemon is where the parts of Laurel meet: it opens the store, builds
+// what stands on it, runs all of that behind one listener, and stops it in the
+// order in which nothing is lost.
+//
+// The order of stopping is the reverse of how a score travels. First /readyz
+// says no, so that a load balancer looks elsewhere; then no more connections are
+// accepted, requests under way are finished, viewers are told to reconnect; then
+// the feed stops; and last, with nobody left who could write, the store is closed.
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"laurel/internal/api"
+	"laurel/internal/auth"
+	"laurel/internal/feed"
+	"laurel/internal/leaderboard"
+	"laurel/internal/localstore"
+	"laurel/internal/realtime"
+	"laurel/internal/telemetry"
+	"laurel/web"
+)
+
+// Options are the settings of a [Daemon]. Only Data is needed.
+type Options struct {
+	Data string // the data directory; made if it is not there
+
+	Listen   string       // address to listen on; "" is DefaultListen
+	Listener net.Listener // takes the place of Listen; the daemon closes it
+
+	// APIKey is the one key that is valid. Without, it is the one that was made
+	// at the first start in Data; see [Daemon.NewKey].
+	APIKey string
+
+	// Origins are other web pages that may read and watch, such as
+	// https://game.example; "*" is all.
+	Origins []string
+
+	NoAutoCreate bool          // refuse a submission to a board that does not exist
+	RankInterval time.Duration // between two publications of a member's rank; 0 is the default of realtime
+
+	// DrainDelay is how long everything goes on when the daemon was told to
+	// stop, with /readyz saying no.
+	DrainDelay time.Duration
+
+	// ShutdownTimeout is how long requests under way may take then; 0 is
+	// DefaultShutdownTimeout.
+	ShutdownTimeout time.Duration
+
+	DebugListen string // address for profiles; "" is none
+
+	Version string
+	Log     *slog.Logger // nil: nothing is logged
+}
+
+// The defaults of Options.
+const (
+	DefaultListen          = "127.0.0.1:8000"
+	DefaultShutdownTimeout = 10 * time.Second
+)
+
+// Limits on a connection. What a request may take beyond them is up to the API.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	answerTimeout     = time.Minute // to take an answer, except a stream
+	maxHeaderBytes    = 64 << 10    // a client by Server-Sent Events sends its first commands in the address
+)
+
+// Daemon is a running server, from [Open] until Run or Close returns.
+type Daemon struct {
+	opts     Options
+	log      *slog.Logger
+	newKey   string
+	registry *prometheus.Registry
+
+	store    *localstore.Store
+	service  *leaderboard.Service
+	realtime *realtime.Realtime
+	feed     *feed.Feed
+
+	listener net.Listener
+	server   *http.Server
+	debug    *http.Server // nil if there is none
+	debugOn  net.Listener
+
+	stopping atomic.Bool
+}
+
+// Open opens the store and the listener and builds everything between them.
+// Nothing is served until Run. What the store says about its directory, for
+// instance [localstore.InUseError], is in the error's chain.
+func Open(ctx context.Context, opts Options) (*Daemon, error) {
+	d := &Daemon{opts: opts, log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
+	if err := d.open(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Daemon) open(ctx context.Context) (err error) {
+	d.registry = telemetry.NewRegistry(d.opts.Version)
+	// The store comes before the listener: it may take long to open, and a
+	// connection that is refused tells more than one that waits.
+	d.store, err = localstore.Open(ctx, d.opts.Data, localstore.Options{
+		Logger:     d.log.With("part", "store"),
+		Registerer: d.registry,
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.listen(ctx); err != nil {
+		return err
+	}
+	d.service = leaderboard.NewService(d.store, leaderboard.ServiceOptions{NoAutoCreate: d.opts.NoAutoCreate})
+	// A key is made when all that is likely to fail has not: nobody would see it.
+	keys, made, err := auth.Ensure(d.opts.Data, d.opts.APIKey)
+	if err != nil {
+		return err
+	}
+	d.newKey = made
+	return d.build(keys)
+}
+
+func (d *Daemon) listen(ctx context.Context) (err error) {
+	var config net.ListenConfig
+	d.listener = d.opts.Listener
+	if d.listener == nil {
+		if d.listener, err = config.Listen(ctx, "tcp", cmp.Or(d.opts.Listen, DefaultListen)); err != nil {
+			return err
+		}
+	}
+	if d.opts.DebugListen != "" {
+		if d.debugOn, err = config.Listen(ctx, "tcp", d.opts.DebugListen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Addr returns the address that the daemon listens on.
+func (d *Daemon) Addr() net.Addr { return d.listener.Addr() }
+
+// DebugAddr returns the address that profiles are at, or nil.
+func (d *Daemon) DebugAddr() net.Addr {
+	if d.debugOn == nil {
+		return nil
+	}
+	return d.debugOn.Addr()
+}
+
+// NewKey returns the API key if one was made by Open, or "". It is kept nowhere
+// else, so whoever starts the daemon should show it.
+func (d *Daemon) NewKey() string { return d.newKey }
+
+// Service returns the door to the store, for what runs in the same process.
+func (d *Daemon) Service() *leaderboard.Service { return d.service }
+
+// Run serves until the context ends, which is not an error, or until one of the
+// parts fails. Then it stops everything and closes the daemon.
+func (d *Daemon) Run(ctx context.Context) error {
+	failed, fail := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer fail(nil)
+	live, stopLive := context.WithCancel(failed)
+	defer stopLive()
+	feeding, stopFeed := context.WithCancel(failed)
+	defer stopFeed()
+	d.server.RegisterOnShutdown(stopLive) // when no more connections are accepted, or viewers would come back here
+
+	var connections, feeds sync.WaitGroup
+	part := func(wg *sync.WaitGroup, name string, run func() error) {
+		wg.Go(func() {
+			if err := run(); err != nil {
+				fail(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	part(&connections, "realtime", func() error { return d.realtime.Run(live) })
+	part(&connections, "listener", func() error { return serve(d.server, d.listener) })
+	if d.debug != nil {
+		part(&connections, "debug listener", func() error { return serve(d.debug, d.debugOn) })
+	}
+	part(&feeds, "feed", func() error { return d.feed.Run(feeding) })
+	d.log.Info("serving", "address", d.Addr().String(), "version", d.opts.Version)
+
+	select {
+	case <-ctx.Done():
+		d.log.Info("stopping", "reason", context.Cause(ctx).Error())
+	case <-failed.Done():
+		d.log.Error("stopping", "reason", context.Cause(failed).Error())
+	}
+	start := time.Now()
+	d.stopping.Store(true)
+	if d.opts.DrainDelay > 0 && failed.Err() == nil {
+		delay := time.NewTimer(d.opts.DrainDelay)
+		select {
+		case <-delay.C:
+		case <-failed.Done():
+			delay.Stop()
+		}
+	}
+	d.finishRequests()
+	stopLive()
+	connections.Wait()
+	stopFeed()
+	feeds.Wait()
+	err := errors.Join(context.Cause(failed), d.Close())
+	d.log.Info("stopped", "took", time.Since(start))
+	return err
+}
+
+// serve accepts connections until the server is shut down.
+func serve(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// finishRequests stops accepting connections and waits for the requests under
+// way, but not longer than the timeout.
+func (d *Daemon) finishRequests() {
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(d.opts.ShutdownTimeout, DefaultShutdownTimeout))
+	defer cancel()
+	if err := d.server.Shutdown(ctx); err != nil {
+		d.log.Warn("requests cut off", "error", err.Error())
+		_ = d.server.Close() // closes connections; there is nothing else to do about them
+	}
+	if d.debug != nil {
+		_ = d.debug.Close() // a profile that takes a minute is not waited for
+	}
+}
+
+// Close closes what Open opened. Run does it too.
+func (d *Daemon) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{d.listener, d.debugOn} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ready is a check of /readyz.
+func (d *Daemon) ready(context.Context) error {
+	if d.stopping.Load() {
+		return leaderboard.Errorf(leaderboard.CodeShuttingDown, "the server is stopping")
+	}
+	return nil
+}
+
+// build makes the parts that stand on the store.
+func (d *Daemon) build(keys *auth.Keys) error {
+	service := api.New(d.service, keys, api.Options{
+		Origins:    d.opts.Origins,
+		Checks:     []api.Check{{Name: "running", Check: d.ready}},
+		Metrics:    telemetry.MetricsHandler(d.registry),
+		Version:    d.opts.Version,
+		Log:        d.log.With("part", "api"),
+		Registerer: d.registry,
+	})
+	var err error
+	d.realtime, err = realtime.New(d.store, realtime.Options{
+		RPC:          service.RPC,
+		Origins:      d.opts.Origins,
+		RankInterval: d.opts.RankInterval,
+		Log:          d.log.With("part", "realtime"),
+		Metrics:      d.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("realtime: %w", err)
+	}
+	d.feed = feed.New(d.store, d.realtime, feed.Options{
+		Observer: d.realtime,
+		Log:      d.log.With("part", "feed"),
+		Metrics:  d.registry,
+	})
+	page, err := newPage(web.Files())
+	if err != nil {
+		return err
+	}
+	d.server = d.newServer(bounded(service.Handler(d.streams(page))))
+	if d.debugOn != nil {
+		d.debug = d.newServer(telemetry.DebugHandler(d.registry))
+	}
+	return nil
+}
+
+func (d *Daemon) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(d.log.With("part", "http").Handler(), slog.LevelWarn),
+	}
+}
+
+// bounded gives an answer a time in which it must be taken.
+func bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Every writer of net/http's server has deadlines.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+		h.ServeHTTP(w, r)
+	})
+}
+
+// streams serves the paths of live connections, for which there is no such
+// time, and leaves the others to rest.
+func (d *Daemon) streams(rest http.Handler) http.Handler {
+	live := http.NewServeMux()
+	d.realtime.Register(live)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := live.Handler(r)
+		if pattern == "" {
+			rest.ServeHTTP(w, r)
+			return
+		}
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		h.ServeHTTP(w, r)
+	})
+}
