@@ -22,6 +22,8 @@
 //		if err != nil {
 //			return err
 //		}
-//		fmt.Println(table.Entries[0].Member, "leads at", table.Entries[0].Score)
+//		for _, e := range table.Entries {
+//			fmt.Println(e.Rank, e.Member, e.Score)
+//		}
 //	}
 package client

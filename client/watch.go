@@ -72,6 +72,10 @@ const (
 	retryMost  = 5 * time.Second
 )
 
+// describeEvery is how often the board's settings are read: that they were
+// changed, or the board deleted, is not published.
+var describeEvery = 30 * time.Second
+
 type watcher struct {
 	client *Client
 	board  string
@@ -85,6 +89,7 @@ type watcher struct {
 	state    State
 	settings Settings
 	shown    Position // of the last table that was yielded
+	last     []byte   // that table as it was published
 }
 
 // inbox is what the connection has told since the watcher last looked: only the
@@ -128,10 +133,20 @@ func (w *watcher) run(ctx context.Context, yield func(Table, error) bool) error 
 		return err
 	}
 
+	again := time.NewTicker(describeEvery)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-again.C:
+			if w.state != Live {
+				continue // it is asked for anyway when we are back
+			}
+			if err := w.describeAgain(ctx, yield); err != nil {
+				return err
+			}
+			continue
 		case <-w.news:
 		}
 		in := w.take()
@@ -254,6 +269,21 @@ func (w *watcher) describe(ctx context.Context) error {
 	}
 }
 
+// describeAgain describes, and yields the last table again if the settings by
+// which it is shown have changed.
+func (w *watcher) describeAgain(ctx context.Context, yield func(Table, error) bool) error {
+	before := w.settings
+	if err := w.describe(ctx); err != nil {
+		return err
+	}
+	w.setState(Live, nil)
+	if w.settings == before || w.last == nil {
+		return nil
+	}
+	w.shown.Rev = 0
+	return w.show(w.last, yield)
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -283,6 +313,7 @@ func (w *watcher) show(publication []byte, yield func(Table, error) bool) error 
 	if sent.Rev <= w.shown.Rev {
 		return nil
 	}
+	w.last = publication
 	w.shown = Position{Board: w.board, Season: sent.Season, Rev: sent.Rev, Epoch: w.shown.Epoch, Total: sent.Total}
 	table := Table{Settings: w.settings, Position: w.shown, Entries: make([]Entry, len(sent.Leaders))}
 	for i, row := range sent.Leaders {

@@ -1,0 +1,512 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"laurel/client"
+	"laurel/internal/daemon"
+)
+
+func TestMain(m *testing.M) {
+	client.SetDescribeEvery(200 * time.Millisecond)
+	goleak.VerifyTestMain(m)
+}
+
+// server is a daemon in a data directory, which can be stopped and started.
+type server struct {
+	t      *testing.T
+	data   string
+	listen string
+	stop   func() // does nothing the second time
+}
+
+const key = "0123456789abcdef"
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	s := &server{t: t, data: t.TempDir(), listen: "127.0.0.1:0"}
+	s.start()
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	d, err := daemon.Open(s.t.Context(), daemon.Options{Data: s.data, Listen: s.listen, APIKey: key})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.listen = d.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			s.t.Errorf("server: %v", err)
+		}
+	})
+}
+
+func (s *server) client() *client.Client { return newClient(s.t, "http://"+s.listen) }
+
+func newClient(t *testing.T, url string) *client.Client {
+	t.Helper()
+	c, err := client.New(url, client.Options{APIKey: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func submit(t *testing.T, c *client.Client, board, member string, score client.Score) client.Outcome {
+	t.Helper()
+	outcome, err := c.Submit(t.Context(), board, client.Submission{Member: member, Score: score})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome
+}
+
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	if got := client.CodeOf(err); got != code {
+		t.Errorf("error is %v, want the code %s", err, code)
+	}
+}
+
+func TestBoardsFromCreationToDeletion(t *testing.T) {
+	c, ctx := newServer(t).client(), t.Context()
+	settings := client.Settings{
+		ID: "laps", Order: "asc", Policy: "best", Decimals: 3, Ties: "latest", RankStyle: "competition", Top: 10, IntervalMS: 50,
+	}
+	made, err := c.CreateBoard(ctx, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(settings, made.Settings); diff != "" || made.Rev != 1 || made.Epoch == "" || made.CreatedAt.IsZero() {
+		t.Errorf("created is %+v\n%s", made, diff)
+	}
+	_, err = c.CreateBoard(ctx, settings)
+	wantCode(t, err, client.CodeBoardExists)
+
+	patched, err := c.PatchBoard(ctx, "laps", client.Patch{Top: 20})
+	if err != nil || patched.Top != 20 || patched.RankStyle != "competition" || patched.Rev != 2 {
+		t.Errorf("patched is %+v (%v), want a top of 20 and nothing else changed", patched, err)
+	}
+	got, err := c.Board(ctx, "laps")
+	if diff := cmp.Diff(patched, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	for i := range 60 {
+		if _, err := c.CreateBoard(ctx, client.Settings{ID: fmt.Sprintf("b%02d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := c.Boards(ctx)
+	if err != nil || len(all) != 61 || all[0].ID != "b00" || all[60].ID != "laps" {
+		t.Errorf("there are %d boards (%v), want 61 in order", len(all), err)
+	}
+	if err := c.DeleteBoard(ctx, "laps"); err != nil {
+		t.Error(err)
+	}
+	_, err = c.Board(ctx, "laps")
+	wantCode(t, err, client.CodeBoardNotFound)
+}
+
+func TestScoresFromSubmitToRemoval(t *testing.T) {
+	c, ctx := newServer(t).client(), t.Context()
+	submit(t, c, "race", "alice", "5")
+	outcome, err := c.Submit(ctx, "race",
+		client.Submission{Member: "alice", Score: "2"},
+		client.Submission{Member: "bob", Score: "9", Data: map[string]string{"name": "Bøb"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []client.Result{
+		{Member: "alice", Accepted: true, Score: "7", Rank: 1, PreviousScore: "5", PreviousRank: 1}, // before bob
+		{Member: "bob", Accepted: true, Score: "9", Rank: 1},
+	}
+	if diff := cmp.Diff(want, outcome.Results); diff != "" || outcome.Board != "race" || outcome.Total != 2 || outcome.Rev != 4 {
+		t.Errorf("outcome is %+v\n%s", outcome.Position, diff)
+	}
+
+	set, err := c.Set(ctx, "race", client.Submission{Member: "bob", Score: "1", Data: json.RawMessage("null")})
+	if err != nil || set.Results[0].Score != "1" {
+		t.Errorf("set answers %+v (%v), want a score of 1", set, err)
+	}
+	bob, err := c.Entry(ctx, "race", "bob")
+	if err != nil || bob.Score != "1" || bob.Rank != 2 || bob.Data != nil || bob.Percentile != 0 || bob.UpdatedAt.IsZero() || bob.Rev != 5 {
+		t.Errorf("bob is %+v (%v), want 1, second and last, without data", bob, err)
+	}
+	removed, err := c.Remove(ctx, "race", "bob")
+	if err != nil || removed.Total != 1 || removed.Results[0].Rank != 0 || removed.Results[0].PreviousScore != "1" {
+		t.Errorf("removal answers %+v (%v), want nobody behind it", removed, err)
+	}
+	_, err = c.Entry(ctx, "race", "bob")
+	wantCode(t, err, client.CodeMemberNotFound)
+	_, err = c.Remove(ctx, "race", "bob")
+	wantCode(t, err, client.CodeMemberNotFound)
+}
+
+func TestReadsOfALongBoard(t *testing.T) {
+	c, ctx := newServer(t).client(), t.Context()
+	const members = 2345
+	for first := 0; first < members; first += 1000 {
+		var batch []client.Submission
+		for n := first; n < min(first+1000, members); n++ {
+			batch = append(batch, client.Submission{Member: fmt.Sprintf("m%04d", n), Score: client.Int(int64(members - n))})
+		}
+		if _, err := c.Submit(ctx, "race", batch...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for e, err := range c.All(ctx, "race") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("m%04d", n); e.Member != want || e.Rank != n+1 {
+			t.Fatalf("entry %d is %s with rank %d, want %s with %d", n, e.Member, e.Rank, want, n+1)
+		}
+		n++
+	}
+	if n != members {
+		t.Errorf("there are %d entries, want %d", n, members)
+	}
+	for _, err := range c.All(ctx, "race") {
+		if err != nil {
+			t.Error(err)
+		}
+		break // leaving early is fine
+	}
+	names := func(p client.Page, err error) string {
+		if err != nil {
+			t.Error(err)
+		}
+		list := ""
+		for _, e := range p.Entries {
+			list += e.Member + " "
+		}
+		return list
+	}
+	if got := names(c.Top(ctx, "race", 2)); got != "m0000 m0001 " {
+		t.Errorf("top is %s", got)
+	}
+	if got := names(c.Entries(ctx, "race", client.Range{Offset: 2343, Limit: 5})); got != "m2343 m2344 " {
+		t.Errorf("end is %s", got)
+	}
+	if got := names(c.Around(ctx, "race", "m0100", 3)); got != "m0099 m0100 m0101 " {
+		t.Errorf("around is %s", got)
+	}
+	if page, err := c.Entries(ctx, "race", client.Range{}); err != nil || len(page.Entries) != 50 || page.Total != members {
+		t.Errorf("a page of no size has %d entries (%v), want 50", len(page.Entries), err)
+	}
+	for _, err := range c.All(ctx, "nothing") {
+		wantCode(t, err, client.CodeBoardNotFound)
+	}
+}
+
+// Any member that the server takes can be read back under its name.
+func TestMembersOfAnyName(t *testing.T) {
+	c := newServer(t).client()
+	for _, member := range []string{"a/b", "..", ".", "a b", "%2F", "?x=1#y", "Ж🦊", `"\`, "a+b", "//"} {
+		submit(t, c, "race", member, "1")
+		got, err := c.Entry(t.Context(), "race", member)
+		if err != nil || got.Member != member {
+			t.Errorf("member %q is read as %q (%v)", member, got.Member, err)
+		}
+		if _, err := c.Remove(t.Context(), "race", member); err != nil {
+			t.Errorf("member %q cannot be removed: %v", member, err)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	s := newServer(t)
+	c, ctx := s.client(), t.Context()
+	stranger, err := client.New("http://"+s.listen, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	_, err = stranger.Submit(ctx, "race", client.Submission{Member: "alice", Score: "1"})
+	wantCode(t, err, client.CodeUnauthorized)
+	_, err = c.Submit(ctx, "race")
+	wantCode(t, err, "empty_batch")
+	_, err = c.Submit(ctx, "race", client.Submission{Member: "alice", Score: "1"}, client.Submission{Member: "bob", Score: "0.5"})
+	refused, ok := errors.AsType[*client.Error](err)
+	if !ok || refused.Code != "too_many_decimals" || refused.Member != "bob" || refused.Status != http.StatusBadRequest {
+		t.Errorf("error is %+v, want that bob's score has too many decimals", err)
+	}
+	if _, err = c.Submit(ctx, "race", client.Submission{Member: "alice", Score: "five"}); err == nil || err.Error() != `score "five" is not a decimal number` {
+		t.Errorf("error is %v, want that five is not a number", err)
+	}
+	_, err = c.Submit(ctx, "race", client.Submission{Member: "alice", Score: "1", Data: make(chan int)})
+	if err == nil {
+		t.Error("data that is no JSON has no error")
+	}
+}
+
+// tables follows a board in a goroutine of its own.
+type tables struct {
+	next   chan client.Table
+	states chan client.State
+	ended  chan error
+	cancel context.CancelFunc
+}
+
+func follow(t *testing.T, c *client.Client, board string) *tables {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &tables{
+		next:   make(chan client.Table, 1000), // more than any test here makes
+		states: make(chan client.State, 1000),
+		ended:  make(chan error, 1),
+		cancel: cancel,
+	}
+	opts := client.WatchOptions{OnState: func(s client.State, _ error) { w.states <- s }}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for table, err := range c.Watch(ctx, board, opts) {
+			if err != nil {
+				w.ended <- err
+				return
+			}
+			w.next <- table
+		}
+		w.ended <- nil
+	})
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	return w
+}
+
+const patience = 30 * time.Second
+
+// until returns the first table that is as wanted.
+func (w *tables) until(t *testing.T, wanted func(client.Table) bool) client.Table {
+	t.Helper()
+	late := time.After(patience)
+	var last client.Table
+	for {
+		select {
+		case last = <-w.next:
+			if wanted(last) {
+				return last
+			}
+		case err := <-w.ended:
+			t.Fatalf("the watch has ended with %v; the last table was %+v", err, last)
+		case <-late:
+			t.Fatalf("the table has not come; the last one was %+v", last)
+		}
+	}
+}
+
+func (w *tables) state(t *testing.T, wanted client.State) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case s := <-w.states:
+			if s == wanted {
+				return
+			}
+		case <-late:
+			t.Fatalf("the watch is never %s", wanted)
+		}
+	}
+}
+
+func leader(member string) func(client.Table) bool {
+	return func(t client.Table) bool { return len(t.Entries) > 0 && t.Entries[0].Member == member }
+}
+
+func TestWatchShowsTheBoard(t *testing.T) {
+	c := newServer(t).client()
+	if _, err := c.CreateBoard(t.Context(), client.Settings{ID: "race", Decimals: 1, RankStyle: "competition", Top: 3}); err != nil {
+		t.Fatal(err)
+	}
+	w := follow(t, c, "race")
+	w.state(t, client.Connecting)
+	w.state(t, client.Live)
+	first := w.until(t, func(client.Table) bool { return true })
+	if len(first.Entries) != 0 || first.Rev != 1 || first.Settings.Decimals != 1 {
+		t.Errorf("first table is %+v, want an empty one", first)
+	}
+	outcome, err := c.Submit(t.Context(), "race",
+		client.Submission{Member: "alice", Score: "1.5", Data: map[string]string{"name": "Ålice 🦊 \"<"}},
+		client.Submission{Member: "bob", Score: "1.5"},
+		client.Submission{Member: "carol", Score: "0.1"},
+		client.Submission{Member: "dave", Score: "0"},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := w.until(t, func(table client.Table) bool { return table.Rev == outcome.Rev })
+	want := []client.Entry{
+		{Member: "alice", Score: "1.5", Rank: 1, Data: json.RawMessage(`{"name":"Ålice 🦊 \"<"}`)},
+		{Member: "bob", Score: "1.5", Rank: 1},
+		{Member: "carol", Score: "0.1", Rank: 3},
+	}
+	asJSON := cmp.Transformer("JSON", func(raw json.RawMessage) any {
+		var v any
+		_ = json.Unmarshal(raw, &v)
+		return v
+	})
+	if diff := cmp.Diff(want, got.Entries, asJSON); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(outcome.Position, got.Position); diff != "" {
+		t.Error(diff)
+	}
+	// Deltas: a change of each kind, on top of the one before.
+	for i := range 20 {
+		submit(t, c, "race", "bob", client.Scaled(int64(1+i), 1))
+		o := submit(t, c, "race", "carol", client.Scaled(int64(2*i), 1))
+		table := w.until(t, func(table client.Table) bool { return table.Rev == o.Rev })
+		page, err := c.Top(t.Context(), "race", 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := cmpopts.IgnoreFields(client.Entry{}, "UpdatedAt")
+		if diff := cmp.Diff(page.Entries, table.Entries, asJSON, same); diff != "" {
+			t.Fatalf("after %d changes the table is not the board:\n%s", i, diff)
+		}
+	}
+}
+
+func TestWatchComesBack(t *testing.T) {
+	s := newServer(t)
+	c := s.client()
+	submit(t, c, "race", "alice", "5")
+	w := follow(t, c, "race")
+	w.until(t, leader("alice"))
+	w.state(t, client.Live)
+	for round := range 3 {
+		s.stop()
+		w.state(t, client.Connecting)
+		s.start()
+		member := fmt.Sprint("m", round)
+		outcome := submit(t, c, "race", member, client.Int(int64(10+round)))
+		if got := w.until(t, leader(member)); got.Rev != outcome.Rev {
+			t.Errorf("table has rev %d, want %d", got.Rev, outcome.Rev)
+		}
+		w.state(t, client.Live)
+	}
+}
+
+// A server whose data was lost, or is that of a backup, counts anew: what it
+// says is believed, though its revs are lower.
+func TestWatchBelievesAnotherStore(t *testing.T) {
+	s := newServer(t)
+	c := s.client()
+	for range 10 {
+		submit(t, c, "race", "alice", "5")
+	}
+	w := follow(t, c, "race")
+	before := w.until(t, leader("alice"))
+	s.stop()
+	s.data = t.TempDir()
+	s.start()
+	submit(t, c, "race", "bob", "1")
+	after := w.until(t, leader("bob"))
+	if after.Rev >= before.Rev || after.Epoch == before.Epoch {
+		t.Errorf("table is at %+v after %+v, want a lower rev in another epoch", after.Position, before.Position)
+	}
+}
+
+func TestWatchEndsWithItsBoard(t *testing.T) {
+	c := newServer(t).client()
+	for table, err := range c.Watch(t.Context(), "nothing", client.WatchOptions{}) {
+		wantCode(t, err, client.CodeBoardNotFound)
+		if table.Board != "" {
+			t.Errorf("table is %+v, want none", table)
+		}
+	}
+	submit(t, c, "race", "alice", "5")
+	w := follow(t, c, "race")
+	w.until(t, leader("alice"))
+	if err := c.DeleteBoard(t.Context(), "race"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-w.ended:
+		wantCode(t, err, client.CodeBoardNotFound)
+	case <-time.After(patience):
+		t.Error("the watch goes on without its board")
+	}
+}
+
+func TestWatchFollowsItsSettings(t *testing.T) {
+	c := newServer(t).client()
+	_, err := c.Submit(t.Context(), "race", client.Submission{Member: "alice", Score: "5"}, client.Submission{Member: "bob", Score: "5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := follow(t, c, "race")
+	second := func(rank int) func(client.Table) bool {
+		return func(t client.Table) bool { return len(t.Entries) == 2 && t.Entries[1].Rank == rank }
+	}
+	w.until(t, second(2))
+	if _, err := c.PatchBoard(t.Context(), "race", client.Patch{RankStyle: "competition"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, second(1))
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	c := newServer(t).client()
+	submit(t, c, "race", "alice", "5")
+	w := follow(t, c, "race")
+	w.until(t, leader("alice"))
+	w.cancel()
+	select {
+	case err := <-w.ended:
+		if err != nil {
+			t.Errorf("the watch has ended with %v, want nil", err)
+		}
+	case <-time.After(patience):
+		t.Error("the watch goes on without its context")
+	}
+}
+
+// Requests and the WebSocket go through a proxy under a path of its own.
+func TestThroughAProxy(t *testing.T) {
+	s := newServer(t)
+	target, err := url.Parse("http://" + s.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(http.StripPrefix("/boards", httputil.NewSingleHostReverseProxy(target)))
+	defer proxy.Close()
+	c := newClient(t, proxy.URL+"/boards/")
+	submit(t, c, "race", "a/b", "5")
+	if e, err := c.Entry(t.Context(), "race", "a/b"); err != nil || e.Rank != 1 {
+		t.Errorf("entry is %+v (%v), want number 1", e, err)
+	}
+	w := follow(t, c, "race")
+	w.until(t, leader("a/b"))
+	w.cancel()
+	if err := <-w.ended; err != nil {
+		t.Error(err)
+	}
+}
