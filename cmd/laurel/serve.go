@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"laurel/internal/auth"
+	"laurel/internal/daemon"
+	"laurel/internal/localstore"
+	"laurel/internal/telemetry"
+)
+
+const (
+	defaultListen = daemon.DefaultListen
+	defaultData   = "laurel-data"
+	keyFileName   = auth.FileName
+)
+
+func serveCommand() command {
+	return command{
+		name:  "serve",
+		short: "runs the server",
+		long: `
+Serves the API, live connections and the page on one address, and keeps the boards
+in a data directory, which one process at a time can use. The first start there
+makes an API key and prints it, once; only its hash is kept. Instead, a key of
+your own can be given, which is then the only valid one.
+
+"listening on http://…" is printed when requests are answered. The log goes to
+the standard error output. SIGTERM and Ctrl-C stop the server cleanly, a second
+one at once; no score that was answered is lost by either, nor by kill -9.
+
+  laurel serve --data /var/lib/laurel --listen :8000
+  LAUREL_API_KEY_FILE=/run/secrets/laurel laurel serve --config laurel.yaml
+
+A configuration file has the names of the options:
+
+  data: /var/lib/laurel
+  listen: :8000
+  origins: [https://game.example, https://www.game.example]`,
+		setup: func(flags *flag.FlagSet) action {
+			o := serverOptions(flags, "info")
+			return func(ctx context.Context, t terminal, _ []string) error {
+				d, err := o.open(ctx, t)
+				if err != nil {
+					return unlessStopped(ctx, err)
+				}
+				if key := d.NewKey(); key != "" {
+					announceKey(t.Out, key, o.data)
+				}
+				fmt.Fprintf(t.Out, "listening on %s\n", urlOf(d.Addr()))
+				return d.Run(ctx)
+			}
+		},
+	}
+}
+
+// server is the options of commands that are a server.
+type server struct {
+	data, listen    string
+	key             apiKey
+	origins         list
+	autoCreate      bool
+	rankInterval    time.Duration
+	drainDelay      time.Duration
+	shutdownTimeout time.Duration
+	debugListen     string
+	logFormat       *choice
+	logLevel        *choice
+}
+
+func serverOptions(flags *flag.FlagSet, logLevel string) *server {
+	o := &server{}
+	flags.StringVar(&o.data, "data", defaultData, "`directory` for the boards; made if it is not there")
+	flags.StringVar(&o.listen, "listen", defaultListen, "`address` to listen on, as HOST:PORT; an empty host is every address of this machine, port 0 any free one")
+	o.key.declare(flags, "the only one that is valid then")
+	flags.Var(&o.origins, "origins", "`list` of other web pages that may read and watch, such as https://game.example; * is all")
+	flags.BoolVar(&o.autoCreate, "auto-create", true, "create a board with the default settings when a score is submitted to one that does not exist")
+	flags.DurationVar(&o.rankInterval, "rank-interval", 250*time.Millisecond, "`time` between two publications of a member's rank, at the least")
+	flags.DurationVar(&o.drainDelay, "drain-delay", 0, "`time` to go on when told to stop, with /readyz saying no, so that a load balancer notices")
+	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", daemon.DefaultShutdownTimeout, "`time` that requests under way may take when told to stop")
+	flags.StringVar(&o.debugListen, "debug-listen", "", "`address` for profiles under /debug/pprof/; who reaches it can read the memory of the process")
+	o.logFormat = oneOf(flags, "log-format", "text", "how the log is written", "text", "json")
+	o.logLevel = oneOf(flags, "log-level", logLevel, "what is logged, from this level up", "debug", "info", "warn", "error")
+	return o
+}
+
+// open opens a daemon with the options.
+func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
+	key, err := o.key.read()
+	if err != nil {
+		return nil, err
+	}
+	if key != "" {
+		if err := auth.Check(key); err != nil {
+			return nil, usage(err.Error(), "")
+		}
+	}
+	log, err := o.logger(t.Err)
+	if err != nil {
+		return nil, err
+	}
+	d, err := daemon.Open(ctx, daemon.Options{
+		Data:            o.data,
+		Listen:          o.listen,
+		APIKey:          key,
+		Origins:         o.origins,
+		NoAutoCreate:    !o.autoCreate,
+		RankInterval:    o.rankInterval,
+		DrainDelay:      o.drainDelay,
+		ShutdownTimeout: o.shutdownTimeout,
+		DebugListen:     o.debugListen,
+		Version:         buildVersion(),
+		Log:             log,
+	})
+	return d, o.explain(err)
+}
+
+// unlessStopped is an error, but not that of being told to stop before there
+// was anything to stop.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (o *server) logger(out io.Writer) (*slog.Logger, error) {
+	return telemetry.NewLogger(out, o.logFormat.value, o.logLevel.value)
+}
+
+// explain turns what can be wrong with a start into a sentence and a way out.
+func (o *server) explain(err error) error {
+	if used, ok := errors.AsType[*localstore.InUseError](err); ok {
+		return withHint(used, "stop it, or choose another --data")
+	}
+	if errors.Is(err, localstore.ErrDamaged) {
+		return withHint(err, "restore the directory from a backup, or choose another --data")
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "listen" {
+		return o.explainListen(e)
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return withHint(err, "choose another --data, or let this user write there")
+	}
+	return err
+}
+
+func (o *server) explainListen(err *net.OpError) error {
+	address, option := o.listen, "--listen"
+	if err.Addr != nil {
+		address = err.Addr.String()
+	}
+	if address == o.debugListen {
+		option = "--debug-listen"
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return withHint(fmt.Errorf("address %s is in use by another process", address), "stop it, or choose another "+option)
+	}
+	reason := err.Err
+	if malformed, ok := errors.AsType[*net.AddrError](err); ok {
+		reason = errors.New(malformed.Err)
+	}
+	return withHint(fmt.Errorf("address %s: %w", address, reason), "choose another "+option+", such as "+defaultListen)
+}
+
+func announceKey(out io.Writer, key, data string) {
+	fmt.Fprintf(out, `
+API key, printed this once; %s keeps only its hash:
+
+  %s
+
+`, data, key)
+}
+
+// urlOf returns an address as one would type it into a browser on this machine.
+func urlOf(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return "http://" + a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
