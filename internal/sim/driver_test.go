@@ -16,11 +16,10 @@ func TestDriverSubmitsWhatIsDue(t *testing.T) {
 		opts := Options{Rate: 500, Boards: 2, Steady: true}
 		want := map[string]int{}
 		due := 0
-		for w, e := New(seed, opts), (Event{}); ; due++ {
-			if e = w.Next(); e.At > 10*time.Second {
-				break
-			}
+		w := New(seed, opts)
+		for e := w.Next(); e.At <= 10*time.Second; e = w.Next() {
 			want[e.Board]++
+			due++
 		}
 
 		var mu sync.Mutex
