@@ -39,7 +39,7 @@ fuzz: ## each fuzz target of the tree in turn, FUZZTIME=30s each
 	@scripts/fuzz $(FUZZTIME)
 
 soak: ## the oracle's long run, SOAK=30m: kills and restarts under traffic, compared with the model
-	LAUREL_SOAK=$(SOAK) go test -run '^TestSoak$$' -count 1 -timeout 0 -v ./internal/oracle
+	LAUREL_SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v ./internal/oracle
 
 web: web/node_modules/.package-lock.json ## rebuild web/dist, which is committed
 	$(NPM) run build
