@@ -27,7 +27,7 @@ export function BoardView({ board, state, onPause, onFollow }: Props) {
   return (
     <div className={state.follows === null ? undefined : styles.withCard}>
       <div className={styles.top}>
-        <div>
+        <div className={styles.title}>
           <h1>
             <bdi>{board}</bdi>
           </h1>
