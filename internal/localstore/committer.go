@@ -230,12 +230,7 @@ func (s *Store) run() {
 	s.timeout = time.NewTimer(time.Hour)
 	s.timeout.Stop()
 	for {
-		err := s.serve()
-		if err == nil {
-			break
-		}
-		s.fail(err)
-		if !s.heal() {
+		if failed := s.serve(); !failed || !s.heal() {
 			break
 		}
 	}
@@ -244,42 +239,45 @@ func (s *Store) run() {
 
 // serve carries out requests until the disk fails, or until the queue is closed
 // and empty.
-func (s *Store) serve() error {
+func (s *Store) serve() (failed bool) {
 	for {
 		var closed bool
 		s.taken, closed = s.queue.take(s.taken[:0])
 		switch {
 		case len(s.taken) > 0:
-			if err := s.process(s.taken); err != nil {
-				return err
+			if !s.process(s.taken) {
+				return true
 			}
 			continue
 		case len(s.garbage) > 0:
 			if err := s.sweep(); err != nil {
-				return err
+				s.fail(err)
+				return true
 			}
 		case closed:
-			return nil
+			return false
 		}
 		select {
 		case <-s.queue.ready:
 		case <-s.disk.fence.closed:
-			return s.disk.fence.err()
+			s.fail(s.disk.fence.err())
+			return true
 		}
 	}
 }
 
-// process carries out requests as one group. If there is an error, it is the
-// disk's, and they have been answered.
-func (s *Store) process(taken []*request) error {
+// process carries out requests as one group, and answers them. It returns false
+// if the disk failed.
+func (s *Store) process(taken []*request) bool {
 	g := &s.group
 	g.reset()
 	for _, r := range taken {
 		g.add(r)
 	}
 	if err := s.commitGroup(g); err != nil {
-		s.refuse(taken, unavailable(err))
-		return err
+		s.fail(err)
+		s.refuse(taken)
+		return false
 	}
 	g.apply()
 	s.garbage = append(s.garbage, g.garbage...)
@@ -288,7 +286,7 @@ func (s *Store) process(taken []*request) error {
 	for _, r := range taken {
 		r.done <- struct{}{}
 	}
-	return nil
+	return true
 }
 
 func (s *Store) commitGroup(g *group) error {
@@ -389,10 +387,11 @@ func (s *Store) sweep() error {
 	return nil
 }
 
-// refuse answers requests with an error.
-func (s *Store) refuse(taken []*request, err error) {
+// refuse answers requests with why writes are not taken.
+func (s *Store) refuse(taken []*request) {
+	trouble := s.trouble.Load()
 	for _, r := range taken {
-		r.answer = answer{err: err}
+		r.answer = answer{err: trouble}
 		r.done <- struct{}{}
 	}
 }

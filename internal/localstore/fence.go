@@ -20,14 +20,16 @@ import (
 // that moment would have left it, which is a state that Pebble recovers from.
 //
 // Without it, what Pebble does after an error could not be relied on. It would
-// flush a batch whose commit has failed, so that it shows up later. It would go on
-// with a manifest of which it does not know what is written. And it would
-// panic when the log cannot be changed to the next file, in a place from
-// where a panic ends in a fatal error of the runtime, for it unlocks a mutex
-// that is not locked. So files of the write-ahead log, and directories, which are
-// synced when one is made, do not tell of an error: what is written to them goes
-// nowhere. Whoever commits a batch asks the fence afterwards, and only a batch
-// after which it is still open counts.
+// flush a batch whose commit has failed, so that it shows up later. It would end
+// the process when it cannot write the manifest, and if it is not let, trip over what
+// it holds in memory. And it would panic when the log cannot be changed to the
+// next file, in a place from where a panic ends in a fatal error of the
+// runtime, for it unlocks a mutex that is not locked. Of those files Pebble
+// expects that they just work, and so for them the fence is silent: it does not tell
+// of an error, and what is written to them once it is closed goes nowhere.
+// Whoever commits a batch asks the fence afterwards, and only a batch after
+// which it is still open counts. An error with a table is told: Pebble drops
+// the table and tries again later, and in vain.
 type fence struct {
 	vfs.FS
 
@@ -79,10 +81,35 @@ func plain(err error) error {
 	return err
 }
 
-func isWAL(name string) bool { return strings.HasSuffix(name, ".log") }
+// silent reports whether Pebble is not told of errors with a file: those of the
+// write-ahead log, of the manifest and of the markers, which say what manifest counts.
+func (f *fence) silent(name string) bool {
+	base := f.FS.PathBase(name)
+	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || isMarker(base)
+}
+
+func isMarker(base string) bool { return strings.HasPrefix(base, "marker.") }
+
+// settle makes the directory of a marker durable before a marker in it comes or
+// goes. Pebble does so only afterwards, which leaves it to the file system that
+// a marker does not last without the manifest that it names.
+func (f *fence) settle(name string) {
+	if !isMarker(f.FS.PathBase(name)) {
+		return
+	}
+	dir := f.FS.PathDir(name)
+	_ = f.change("sync", dir, func() error { // of an error, the fence knows
+		file, err := f.FS.OpenDir(dir)
+		if err != nil {
+			return err
+		}
+		return errors.Join(file.Sync(), file.Close())
+	})
+}
 
 // create makes a file that is written through the fence.
 func (f *fence) create(what, name string, do func() (vfs.File, error)) (vfs.File, error) {
+	f.settle(name)
 	var file vfs.File
 	err := f.change(what, name, func() (err error) {
 		file, err = do()
@@ -90,9 +117,9 @@ func (f *fence) create(what, name string, do func() (vfs.File, error)) (vfs.File
 	})
 	switch {
 	case err == nil:
-		return &fencedFile{File: file, fence: f, name: name, silent: isWAL(name)}, nil
-	case isWAL(name):
-		f.close(fmt.Errorf("%s %s: %w", what, name, plain(err)))
+		return &fencedFile{File: file, fence: f, name: name, silent: f.silent(name)}, nil
+	case f.silent(name):
+		f.close(fmt.Errorf("%s %s: %w", what, name, plain(err))) // if it was a file that is missing
 		return hole{}, nil
 	}
 	return nil, err
@@ -125,6 +152,7 @@ func (f *fence) Link(oldname, newname string) error {
 }
 
 func (f *fence) Remove(name string) error {
+	f.settle(name)
 	return f.change("remove", name, func() error { return f.FS.Remove(name) })
 }
 
@@ -224,7 +252,7 @@ func (f *fencedFile) Close() error {
 	return err
 }
 
-// hole is a file of the write-ahead log that could not be made: what is
+// hole is a file that could not be made, of which Pebble is not told: what is
 // written to it is gone.
 type hole struct{}
 

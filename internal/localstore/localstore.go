@@ -282,6 +282,10 @@ func (s *Store) pebbleOptions(d *disk) *pebble.Options {
 			},
 		},
 	}
+	// Pebble's own choice is the same with a goroutine that looks ten times a second
+	// whether another compaction may start, which is left behind when opening
+	// fails. With one compaction at a time, as here, looking when one ends will do.
+	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	return opts
 }
 
@@ -310,9 +314,8 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Warn("database had an error", "error", fmt.Sprintf(format, args...))
 }
 
-// Fatalf is called when the manifest cannot be written, and is expected to end
-// the process. It ends the database's access to the disk instead; Pebble's
-// callers then return the error.
+// Fatalf is expected to end the process. It ends the database's access to the
+// disk instead.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.fence.close(fmt.Errorf(format, args...))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// fail says that the disk failed.
+// fail notes that the disk failed, from when on writes are refused.
 func (s *Store) fail(cause error) {
 	s.disk.fence.close(cause)
 	s.trouble.Store(unavailable(cause))
@@ -34,7 +34,7 @@ func (s *Store) heal() bool {
 	for {
 		var closed bool
 		s.taken, closed = s.queue.take(s.taken[:0])
-		s.refuse(s.taken, s.trouble.Load())
+		s.refuse(s.taken)
 		if closed && !trying {
 			return false
 		}
