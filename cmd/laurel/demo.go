@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +31,7 @@ tutorial on a small one. Stop it with Ctrl-C, or kill -9 it: started again, it g
 on with what was there.`,
 		setup: func(flags *flag.FlagSet) action {
 			o := &demo{server: serverOptions(flags, "warn")}
-			flags.Uint64Var(&o.seed, "seed", 0, "`number` from which the world is made; 0: a new one each time")
+			flags.Uint64Var(&o.seed, "seed", 1, "`number` from which the crowd and what it does are made")
 			flags.IntVar(&o.members, "members", 1000, "`members` of the crowd")
 			flags.Float64Var(&o.rate, "rate", 50, "`submissions` a second by the crowd, on average")
 			return o.run
@@ -50,9 +49,6 @@ type demo struct {
 func (o *demo) run(ctx context.Context, t terminal, _ []string) error {
 	if o.members < 1 || !(o.rate > 0) {
 		return usage("members must be at least 1, rate more than 0", "")
-	}
-	if o.seed == 0 {
-		o.seed = rand.Uint64N(1_000_000)
 	}
 	given, err := o.server.key.read()
 	if err != nil {
@@ -73,8 +69,8 @@ func (o *demo) run(ctx context.Context, t terminal, _ []string) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	world := sim.New(o.seed, sim.Options{Members: o.members, Rate: o.rate, Tutorial: true})
-	if err := populate(ctx, d.Service(), world); err != nil {
+	world, err := o.world(ctx, d.Service())
+	if err != nil {
 		return errors.Join(unlessStopped(ctx, fmt.Errorf("fill the boards: %w", err)), d.Close())
 	}
 	o.announce(t.Out, d, world, key)
@@ -93,7 +89,8 @@ func (o *demo) run(ctx context.Context, t terminal, _ []string) error {
 // last line.
 func (o *demo) announce(out io.Writer, d *daemon.Daemon, w *sim.World, key string) {
 	url := urlOf(d.Addr())
-	fmt.Fprintf(out, "%s race on %d boards (seed %d). Open one:\n\n", count(o.members, "member"), len(w.Boards())-1, o.seed)
+	fmt.Fprintf(out, "%s race on %d boards (seed %d):\n\n", count(o.members, "member"), len(w.Boards())-1, o.seed)
+	fmt.Fprintf(out, "  %-34s %s\n", url+"/", "the list of boards")
 	for _, b := range w.Boards() {
 		fmt.Fprintf(out, "  %-34s %s\n", url+"/b/"+b.ID, descriptions[b.ID])
 	}
@@ -139,6 +136,24 @@ func demoKey(data string) (string, error) {
 		return "", fmt.Errorf("API key: %w", err)
 	}
 	return key, nil
+}
+
+// world returns the world, whose boards exist and are full. Where the demo has
+// been before, it is another round of the same crowd.
+func (o *demo) world(ctx context.Context, s *leaderboard.Service) (*sim.World, error) {
+	opts := sim.Options{Members: o.members, Rate: o.rate, Tutorial: true}
+	w := sim.New(o.seed, opts)
+	if err := populate(ctx, s, w); err != nil {
+		return nil, err
+	}
+	for _, b := range w.Boards() {
+		view, err := s.Board(ctx, b.ID)
+		if err != nil {
+			return nil, err
+		}
+		opts.Round += view.Rev
+	}
+	return sim.New(o.seed, opts), nil
 }
 
 // populate creates the boards that do not exist and fills those that are empty

@@ -97,8 +97,8 @@ type screen struct {
 }
 
 const (
-	enterScreen = "\x1b[?1049h\x1b[?25l" // the other screen, without a cursor
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l" // the other screen, without a cursor, long lines cut off
+	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 	home        = "\x1b[H"
 	clearLine   = "\x1b[K"
 	clearBelow  = "\x1b[J"

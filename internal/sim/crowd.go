@@ -53,7 +53,7 @@ const (
 func newCrowd(seed uint64, opts Options) *crowd {
 	c := &crowd{
 		seed:    seed,
-		rng:     rand.New(rand.NewPCG(seed, crowdStream)),
+		rng:     rand.New(rand.NewPCG(roundSeed(seed, opts.Round), crowdStream)),
 		members: opts.Members,
 		rate:    opts.Rate,
 		steady:  opts.Steady,

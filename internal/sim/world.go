@@ -17,6 +17,10 @@ type Options struct {
 	Rate    float64 // events a second, on average; 0 is 50
 	Prefix  string  // of the ids of the boards
 
+	// Round makes another sequence of events by the same members, who have the
+	// same names and skills and have brought the same scores along.
+	Round uint64
+
 	// Steady keeps the rate the same throughout. Otherwise it is about four
 	// times as high in a burst as between bursts.
 	Steady bool
@@ -65,7 +69,7 @@ func New(seed uint64, opts Options) *World {
 	w.add(w.crowd)
 	if opts.Tutorial {
 		w.boards = append(w.boards, leaderboard.Board{ID: opts.Prefix + tutorialBoard}.WithDefaults())
-		w.add(&tutorial{board: opts.Prefix + tutorialBoard, rng: rand.New(rand.NewPCG(seed, tutorialStream))})
+		w.add(&tutorial{board: opts.Prefix + tutorialBoard, rng: rand.New(rand.NewPCG(roundSeed(seed, opts.Round), tutorialStream))})
 	}
 	return w
 }
@@ -77,6 +81,10 @@ const (
 	tutorialStream
 	memberStream
 )
+
+// roundSeed is the seed of what differs between rounds; that of round 0 is the
+// world's own.
+func roundSeed(seed, round uint64) uint64 { return seed ^ round*0x9e3779b97f4a7c15 }
 
 func (w *World) add(s stream) {
 	w.streams = append(w.streams, s)

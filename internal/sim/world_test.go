@@ -39,6 +39,26 @@ func TestWorldIsItsSeed(t *testing.T) {
 	}
 }
 
+func TestRoundsAreOfTheSameMembers(t *testing.T) {
+	first, second := New(7, Options{Members: 100}), New(7, Options{Members: 100, Round: 1})
+	if diff := cmp.Diff(slices.Collect(first.Opening()), slices.Collect(second.Opening()), byValue); diff != "" {
+		t.Fatalf("the openings of two rounds differ:\n%s", diff)
+	}
+	members := map[string]bool{}
+	for e := range first.Opening() {
+		members[e.Member] = true
+	}
+	a, b := take(first, 1000), take(second, 1000)
+	if cmp.Equal(a, b, byValue) {
+		t.Error("two rounds have the same events")
+	}
+	for _, e := range b {
+		if !members[e.Member] {
+			t.Fatalf("%q is only in the second round", e.Member)
+		}
+	}
+}
+
 func TestWorldIsValid(t *testing.T) {
 	const seed = 11
 	w := New(seed, Options{Members: 2000, Boards: 7, Rate: 1000, Tutorial: true, Prefix: "x-"})
