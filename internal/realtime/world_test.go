@@ -27,7 +27,9 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// The SDK waits for the answer to a command also when its client was closed.
-		goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1"))
+		goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1"),
+		// The library waits a second before it lets go of a channel, also when the node has ended.
+		goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker"))
 }
 
 // patience is how long what must happen may take on a slow machine.
@@ -214,7 +216,7 @@ func (p publication) table(tb testing.TB) table {
 type peer struct {
 	testing.TB
 	replies chan reply // closed at the end of the connection
-	send    func(commands string)
+	write   func(commands string) error
 	close   func()
 	closed  websocket.StatusCode // how the server has closed it; to be read when replies is closed
 }
@@ -246,11 +248,8 @@ func (w *world) dial(opts *websocket.DialOptions) *peer {
 	conn.SetReadLimit(-1)
 	p := &peer{
 		TB: w.T, replies: make(chan reply, 1000),
-		send: func(commands string) {
-			w.Helper()
-			if err := conn.Write(ctx, websocket.MessageText, []byte(commands)); err != nil {
-				w.Fatal(err)
-			}
+		write: func(commands string) error {
+			return conn.Write(ctx, websocket.MessageText, []byte(commands))
 		},
 		close: func() { cancel(); _ = conn.CloseNow() },
 	}
@@ -270,6 +269,13 @@ func (w *world) dial(opts *websocket.DialOptions) *peer {
 	})
 	w.Cleanup(func() { p.close(); reading.Wait() })
 	return p
+}
+
+func (p *peer) send(commands string) {
+	p.Helper()
+	if err := p.write(commands); err != nil {
+		p.Fatal(err)
+	}
 }
 
 func (p *peer) receive(line []byte) {
@@ -340,7 +346,7 @@ func (p *peer) pushed() publication {
 }
 
 // stream opens a connection that comes over plain HTTP: by Server-Sent Events or
-// as lines of JSON. Its send goes by /emulation.
+// as lines of JSON. What is sent goes to /emulation.
 func (w *world) stream(path string) *peer {
 	w.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -379,16 +385,15 @@ func (w *world) stream(path string) *peer {
 	if connected == nil {
 		w.Fatalf("%s: no answer to connect", path)
 	}
-	p.send = func(commands string) {
-		w.Helper()
+	p.write = func(commands string) error {
 		body, err := json.Marshal(map[string]string{"session": connected.Session, "node": connected.Node, "data": commands})
 		if err != nil {
-			w.Fatal(err)
+			return err
 		}
-		resp := w.post("/emulation", string(body))
-		if resp != http.StatusNoContent {
-			w.Fatalf("/emulation: status %d", resp)
+		if status := w.post("/emulation", string(body)); status != http.StatusNoContent {
+			return fmt.Errorf("/emulation: status %d", status)
 		}
+		return nil
 	}
 	return p
 }
