@@ -394,6 +394,37 @@ func TestWatchShowsTheBoard(t *testing.T) {
 	}
 }
 
+func TestWatchThatIsSlowSkipsToTheNewest(t *testing.T) {
+	c := newServer(t).client()
+	if _, err := c.CreateBoard(t.Context(), client.Settings{ID: "race", IntervalMS: 20}); err != nil {
+		t.Fatal(err)
+	}
+	quick := follow(t, c, "race")
+	quick.until(t, func(client.Table) bool { return true })
+	var seen []uint64
+	newest := uint64(0)
+	for table, err := range c.Watch(t.Context(), "race", client.WatchOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, table.Rev)
+		if table.Rev == newest {
+			break
+		}
+		if newest > 0 {
+			continue
+		}
+		for i := range 20 { // while this loop does not look, each change is published by itself
+			rev := submit(t, c, "race", fmt.Sprint("m", i), "1").Rev
+			quick.until(t, func(table client.Table) bool { return table.Rev == rev })
+			newest = rev
+		}
+	}
+	if len(seen) > 4 {
+		t.Errorf("the slow loop saw the revs %v of 20 that were published, want the newest after few", seen)
+	}
+}
+
 func TestWatchComesBack(t *testing.T) {
 	s := newServer(t)
 	c := s.client()
@@ -419,11 +450,12 @@ func TestWatchComesBack(t *testing.T) {
 func TestWatchBelievesAnotherStore(t *testing.T) {
 	s := newServer(t)
 	c := s.client()
+	var rev uint64
 	for range 10 {
-		submit(t, c, "race", "alice", "5")
+		rev = submit(t, c, "race", "alice", "5").Rev
 	}
 	w := follow(t, c, "race")
-	before := w.until(t, leader("alice"))
+	before := w.until(t, func(table client.Table) bool { return table.Rev == rev })
 	s.stop()
 	s.data = t.TempDir()
 	s.start()

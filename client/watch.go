@@ -95,8 +95,8 @@ type watcher struct {
 // inbox is what the connection has told since the watcher last looked: only the
 // newest of each kind, so that it never grows.
 type inbox struct {
-	subscribed   bool   // to the channel, anew: what follows is of another subscription
 	lost         bool   // the connection, or the subscription
+	subscribed   bool   // to the channel, anew, and after a loss: the table is of this subscription
 	cause        error  // of the loss
 	unsubscribed bool   // by the server, which does not take us back by itself
 	table        []byte // the newest publication
@@ -219,7 +219,9 @@ func (w *watcher) subscribe(connection *centrifuge.Client) (*centrifuge.Subscrip
 		})
 	})
 	subscription.OnSubscribed(func(centrifuge.SubscribedEvent) {
-		w.tell(func(in *inbox) { *in = inbox{subscribed: true, closed: in.closed} })
+		w.tell(func(in *inbox) {
+			*in = inbox{subscribed: true, lost: in.lost, cause: in.cause, closed: in.closed}
+		})
 	})
 	subscription.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) {
 		w.tell(func(in *inbox) {
