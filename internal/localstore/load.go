@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -222,33 +223,45 @@ func (s *Store) loadEntries(ctx context.Context, byNumber map[uint32]*board) (er
 // than their own size, since of a large board they are all there at once with
 // the ranks that are built from them.
 type loader struct {
-	rows   []row
-	ascii  [][]byte // members, one behind the other, in pieces
-	data   map[uint64]json.RawMessage
-	better func(a, b zset.Key) int
+	rows    []row
+	members [][]byte // one behind the other, in pieces
+	data    map[uint64]json.RawMessage
+
+	// What makes a score and a seq numbers by which rows are sorted, and back.
+	scoreFlip, seqFlip uint64
 }
 
 // row is an entry that was read.
 type row struct {
-	zset.Key
-	updated int64
-	member  uint64 // where it is in the pieces: piece, offset, length
+	score, seq uint64 // flipped
+	updated    int64
+	member     uint64 // where it is in the pieces: piece, offset, length
+}
+
+func compareRows(a, b row) int {
+	return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.seq, b.seq))
 }
 
 const (
-	memberPiece  = 1 << 20 // bytes
-	offsetShift  = 8       // bits of the length
-	pieceShift   = 28
-	lengthMask   = 1<<offsetShift - 1
-	offsetMask   = 1<<(pieceShift-offsetShift) - 1
-	loadCapacity = 1 << 10
+	offsetShift = 8                // bits of the length
+	pieceShift  = offsetShift + 20 // and of the offset
+	memberPiece = 1 << 20          // bytes
+	lengthMask  = 1<<offsetShift - 1
+	offsetMask  = memberPiece - 1
 )
 
 func (l *loader) begin(b *board) {
-	l.rows = slices.Grow(l.rows[:0], max(b.total, loadCapacity))
-	l.ascii = l.ascii[:0]
+	l.rows = slices.Grow(l.rows[:0], b.total)
+	l.members = l.members[:0]
 	l.data = make(map[uint64]json.RawMessage)
-	l.better = b.ranks.Compare
+	o := order(b.settings)
+	l.scoreFlip, l.seqFlip = 1<<63, 0 // a negative number is below a positive one
+	if !o.Ascending {
+		l.scoreFlip = ^l.scoreFlip
+	}
+	if o.LatestFirst {
+		l.seqFlip = ^l.seqFlip
+	}
 }
 
 func (l *loader) add(member, value []byte) error {
@@ -259,15 +272,15 @@ func (l *loader) add(member, value []byte) error {
 	if len(member) > lengthMask {
 		return errors.New("the member is too long")
 	}
-	n := len(l.ascii)
-	if n == 0 || len(l.ascii[n-1])+len(member) > memberPiece {
-		l.ascii = append(l.ascii, make([]byte, 0, memberPiece))
+	n := len(l.members)
+	if n == 0 || len(l.members[n-1])+len(member) > memberPiece {
+		l.members = append(l.members, make([]byte, 0, memberPiece))
 		n++
 	}
-	piece := &l.ascii[n-1]
+	piece := &l.members[n-1]
 	at := uint64(n-1)<<pieceShift | uint64(len(*piece))<<offsetShift | uint64(len(member))
 	*piece = append(*piece, member...)
-	l.rows = append(l.rows, row{zset.Key{Score: score, Seq: seq}, updated, at})
+	l.rows = append(l.rows, row{uint64(score) ^ l.scoreFlip, seq ^ l.seqFlip, updated, at})
 	if data != nil {
 		l.data[at] = bytes.Clone(data)
 	}
@@ -275,7 +288,7 @@ func (l *loader) add(member, value []byte) error {
 }
 
 func (l *loader) member(at uint64) string {
-	piece := l.ascii[at>>pieceShift]
+	piece := l.members[at>>pieceShift]
 	from := at >> offsetShift & offsetMask
 	return unsafe.String(&piece[from], at&lengthMask)
 }
@@ -285,11 +298,11 @@ func (l *loader) finish(b *board) error {
 	if b == nil {
 		return nil
 	}
-	slices.SortFunc(l.rows, func(x, y row) int { return l.better(x.Key, y.Key) })
+	slices.SortFunc(l.rows, compareRows)
 	ranks, err := zset.Load(order(b.settings), len(l.rows), func(yield func(zset.Entry) bool) {
 		for i := range l.rows {
 			r := &l.rows[i]
-			if !yield(zset.Entry{Member: l.member(r.member), Score: r.Score, Seq: r.Seq}) {
+			if !yield(zset.Entry{Member: l.member(r.member), Score: int64(r.score ^ l.scoreFlip), Seq: r.seq ^ l.seqFlip}) {
 				return
 			}
 		}
@@ -301,8 +314,10 @@ func (l *loader) finish(b *board) error {
 	for i := range l.rows { // slots are given in order of input
 		r := &l.rows[i]
 		b.updated.set(uint32(i), r.updated)
-		if data := l.data[r.member]; data != nil {
-			b.data[uint32(i)] = data
+		if len(l.data) > 0 {
+			if data := l.data[r.member]; data != nil {
+				b.data[uint32(i)] = data
+			}
 		}
 	}
 	return nil

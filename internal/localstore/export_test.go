@@ -1,0 +1,57 @@
+package localstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"laurel/internal/leaderboard"
+)
+
+// Fill makes a store in dir with one board of n entries, past the committer and so
+// without its cost.
+func Fill(ctx context.Context, dir string, n int) error {
+	s, err := Open(ctx, dir, Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := s.CreateBoard(ctx, leaderboard.Board{ID: "race"}.WithDefaults()); err != nil {
+		return err
+	}
+	b := s.boards["race"]
+	st := b.state
+	rng := rand.New(rand.NewPCG(1, 2))
+	batch := s.disk.db.NewBatch()
+	var key, value []byte
+	for i := range n {
+		st.rev++
+		key = appendEntryKey(key[:0], st.number, st.season, fmt.Sprintf("player-%010d", i))
+		value = appendEntry(value[:0], rng.Int64N(1e6), st.rev, int64(1.7e12)+int64(i), nil)
+		if err := batch.Set(key, value, nil); err != nil {
+			return err
+		}
+		if batch.Len() > 1<<20 {
+			if err := batch.Commit(pebble.NoSync); err != nil {
+				return err
+			}
+			batch = s.disk.db.NewBatch()
+		}
+	}
+	st.total = n
+	if err := batch.Set(appendBoardKey(nil, "race"), appendState(nil, &st), nil); err != nil {
+		return err
+	}
+	if err := batch.Commit(pebble.Sync); err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// LookAgain makes the store look at once how much room is on its disk.
+func LookAgain(s *Store) {
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	s.space.last = s.space.last.Add(-spaceInterval)
+}
