@@ -456,10 +456,12 @@ func TestWatchBelievesAnotherStore(t *testing.T) {
 	}
 	w := follow(t, c, "race")
 	before := w.until(t, func(table client.Table) bool { return table.Rev == rev })
+	other := newServer(t)
+	submit(t, other.client(), "race", "bob", "1")
+	other.stop()
 	s.stop()
-	s.data = t.TempDir()
+	s.data = other.data
 	s.start()
-	submit(t, c, "race", "bob", "1")
 	after := w.until(t, leader("bob"))
 	if after.Rev >= before.Rev || after.Epoch == before.Epoch {
 		t.Errorf("table is at %+v after %+v, want a lower rev in another epoch", after.Position, before.Position)
