@@ -76,7 +76,6 @@ func newRequest(kind requestKind) *request {
 type queue struct {
 	mu      sync.Mutex // guards what follows
 	waiting []*request
-	spare   []*request
 	closed  bool
 
 	ready chan struct{} // gets something when there is something to look at; holds one

@@ -510,3 +510,87 @@ func failAt(t *testing.T, h *history, n int64, rng *rand.Rand) (op *errorfs.Op, 
 	}
 	return disk.fired.Load(), refused
 }
+
+// TestCrashUnderWriters lets many writers submit at once, so that groups hold
+// several requests, and takes what crashes at some of the syncs would leave. Each
+// request gives one point on two boards: it must be there on both or on none.
+func TestCrashUnderWriters(t *testing.T) {
+	const count, rounds = 8, 25
+	rng := seed(t)
+	mem := vfs.NewCrashableMem()
+	type moment struct {
+		fs       *vfs.MemFS
+		answered [count]int64
+	}
+	var (
+		answered [count]atomic.Int64
+		mu       sync.Mutex // guards moments and rng
+		moments  []moment
+	)
+	fs := wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSyncData {
+			mu.Lock()
+			defer mu.Unlock()
+			var m moment
+			for w := range answered {
+				m.answered[w] = answered[w].Load()
+			}
+			m.fs = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(3) * 50, RNG: rng})
+			moments = append(moments, m)
+		}
+		return nil
+	}))
+	s := open(t, dataDir, options(fs, newEvents()))
+	for _, id := range []string{"a", "b"} {
+		create(t, s, leaderboard.Board{ID: id})
+	}
+	mu.Lock()
+	moments = nil
+	mu.Unlock()
+	var wg sync.WaitGroup
+	for w := range count {
+		wg.Go(func() {
+			for range rounds {
+				batch := one("a", fmt.Sprint(w), 1)
+				batch.Ops = append(batch.Ops, batch.Ops[0])
+				batch.Ops[1].Board = "b"
+				if _, err := s.Apply(t.Context(), batch); err != nil {
+					t.Errorf("Apply: %v", err)
+					return
+				}
+				answered[w].Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	shut(t, s)
+	if len(moments) < rounds {
+		t.Fatalf("%d syncs for %d rounds", len(moments), rounds)
+	}
+	for i, m := range moments {
+		s := open(t, dataDir, options(m.fs, newEvents()))
+		var sum int64
+		for w, least := range m.answered {
+			a, b := score(t, s, "a", w), score(t, s, "b", w)
+			if a != b || a < least || a > rounds {
+				t.Errorf("crash %d: writer %d has %d points on one board and %d on the other, with %d answered", i, w, a, b, least)
+			}
+			sum += a
+		}
+		for _, id := range []string{"a", "b"} {
+			if view, err := s.Board(t.Context(), id); err != nil || view.Rev != uint64(sum)+1 {
+				t.Errorf("crash %d: board %q is at rev %d, %v, want %d", i, id, view.Rev, err, sum+1)
+			}
+		}
+		shut(t, s)
+	}
+}
+
+func score(t *testing.T, s *localstore.Store, board string, writer int) int64 {
+	t.Helper()
+	page, err := s.Lookup(t.Context(), leaderboard.Ref{Board: board}, []string{fmt.Sprint(writer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Entries[0].Score
+}

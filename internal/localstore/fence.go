@@ -84,7 +84,7 @@ func plain(err error) error {
 // silent reports whether Pebble is not told of errors with a file: those of the
 // write-ahead log, of the manifest and of the markers, which say what manifest counts.
 func (f *fence) silent(name string) bool {
-	base := f.FS.PathBase(name)
+	base := f.PathBase(name)
 	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || isMarker(base)
 }
 
@@ -94,10 +94,10 @@ func isMarker(base string) bool { return strings.HasPrefix(base, "marker.") }
 // goes. Pebble does so only afterwards, which leaves it to the file system that
 // a marker does not last without the manifest that it names.
 func (f *fence) settle(name string) {
-	if !isMarker(f.FS.PathBase(name)) {
+	if !isMarker(f.PathBase(name)) {
 		return
 	}
-	dir := f.FS.PathDir(name)
+	dir := f.PathDir(name)
 	_ = f.change("sync", dir, func() error { // of an error, the fence knows
 		file, err := f.FS.OpenDir(dir)
 		if err != nil {
@@ -225,7 +225,7 @@ func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
 
 // Preallocate is a hint: that it does not work says nothing about the disk.
 func (f *fencedFile) Preallocate(offset, length int64) error {
-	if f.fence.err() != nil {
+	if f.fence.cause.Load() != nil {
 		return nil
 	}
 	return f.File.Preallocate(offset, length)
@@ -233,11 +233,11 @@ func (f *fencedFile) Preallocate(offset, length int64) error {
 
 func (f *fencedFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
-	if err != nil && f.silent {
-		f.fence.close(fmt.Errorf("stat %s: %w", f.name, plain(err)))
-		return holeInfo{}, nil
+	if err == nil || !f.silent {
+		return info, err
 	}
-	return info, err
+	f.fence.close(fmt.Errorf("stat %s: %w", f.name, plain(err)))
+	return holeInfo{}, nil
 }
 
 // Close closes the file whether the fence is open or not.

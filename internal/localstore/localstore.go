@@ -352,9 +352,11 @@ func (s *space) look() *leaderboard.Error {
 	if s.min < 0 {
 		return nil
 	}
+	// A file system that does not tell is not looked after.
 	usage, err := s.fs.GetDiskUsage(s.dir)
-	if err != nil || usage.AvailBytes >= uint64(s.min) {
-		return nil // a file system that does not tell is one that is not looked after
+	enough := err != nil || usage.AvailBytes >= uint64(s.min)
+	if enough {
+		return nil
 	}
 	return unavailable(fmt.Errorf("only %d bytes are free on the disk of %s, fewer than %d", usage.AvailBytes, s.dir, s.min))
 }

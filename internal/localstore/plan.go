@@ -210,20 +210,14 @@ func (g *group) batch(r *request) error {
 		if p == nil || p.id != op.Board {
 			p = g.live(op.Board)
 		}
-		err := error(nil)
-		if p == nil {
-			err = notFound(op.Board)
-		} else {
-			if p.batch != r {
-				p.batch = r
-				g.touched = append(g.touched, p)
-				if !single {
-					g.remember(p)
-				}
+		if p != nil && p.batch != r {
+			p.batch = r
+			g.touched = append(g.touched, p)
+			if !single {
+				g.remember(p)
 			}
-			err = g.step(p, op, updated, single)
 		}
-		if err != nil {
+		if err := g.step(p, op, updated, single); err != nil {
 			g.rollBack()
 			g.steps, g.touched = g.steps[:steps], g.touched[:touched]
 			return &leaderboard.BatchError{Index: i, Op: *op, Err: err}
@@ -252,8 +246,11 @@ func (g *group) rollBack() {
 	}
 }
 
-// step plans one operation.
+// step plans one operation; p is nil if its board does not exist.
 func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single bool) error {
+	if p == nil {
+		return notFound(op.Board)
+	}
 	i := p.cell(op.Member)
 	c := &p.cells[i]
 	st := step{plan: p, op: op, had: c.present, was: c.score}
