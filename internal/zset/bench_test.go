@@ -64,8 +64,7 @@ func newYardset(entries []Entry) *yardset {
 	return y
 }
 
-func (y *yardset) set(member string, score int64, seq uint64) {
-	slot := y.slots[member]
+func (y *yardset) move(slot uint32, score int64, seq uint64) {
 	y.tree.Delete(y.items[slot])
 	y.items[slot] = item{score, seq, slot}
 	y.tree.Set(y.items[slot])
@@ -103,109 +102,109 @@ var moves = []struct {
 	{"up", func(r *rand.Rand, score int64) int64 { return score + 1 + r.Int64N(1000) }},
 }
 
-// versus runs the same work on both sides by turns, so that whatever else the machine does slows both, and reports how
-// often as fast zset is.
-func versus(b *testing.B, zset, tidwall func()) {
+// versus does the same work on both sides by short turns, and reports the median turn of each and how often as fast zset is:
+// other processes slow both sides, and a turn that they interrupted does not count. Nor does drawing what to work on, so that
+// the member's id is at hand as it is when it comes in a request. The yardstick may be nil.
+func versus[T any](b *testing.B, draw func(side int) T, zset, tidwall func(T)) {
 	b.Helper()
-	const turn = 500
-	var ours, theirs time.Duration
-	ops := 0
-	for b.Loop() {
+	const turn = 200
+	var turns [2][]time.Duration
+	var drawn [turn]T
+	take := func(side int, f func(T)) {
+		for i := range drawn {
+			drawn[i] = draw(side)
+		}
 		start := time.Now()
-		for range turn {
-			zset()
+		for i := range drawn {
+			f(drawn[i])
 		}
-		middle := time.Now()
-		for range turn {
-			tidwall()
+		turns[side] = append(turns[side], time.Since(start))
+	}
+	for b.Loop() {
+		take(0, zset)
+		if tidwall != nil {
+			take(1, tidwall)
 		}
-		ours += middle.Sub(start)
-		theirs += time.Since(middle)
-		ops += turn
+	}
+	median := func(side int) float64 {
+		slices.Sort(turns[side])
+		return float64(turns[side][len(turns[side])/2].Nanoseconds()) / turn
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(ours.Nanoseconds())/float64(ops), "zset-ns")
-	b.ReportMetric(float64(theirs.Nanoseconds())/float64(ops), "tidwall-ns")
-	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "times-as-fast")
+	b.ReportMetric(median(0), "zset-ns")
+	if tidwall != nil {
+		b.ReportMetric(median(1), "tidwall-ns")
+		b.ReportMetric(median(1)/median(0), "times-as-fast")
+	}
+}
+
+// change is a new score for a member.
+type change struct {
+	slot   uint32
+	member string
+	score  int64
+	seq    uint64
+}
+
+// changes returns a function that draws changes for one side or the other. The sides get different ones, or the second would find
+// in the processor's cache what the first has read.
+func changes(entries []Entry, next func(r *rand.Rand, score int64) int64) func(side int) change {
+	n := len(entries)
+	var scores [2][]int64
+	var dice [2]*rand.Rand
+	for side := range scores {
+		dice[side] = rand.New(rand.NewPCG(*benchSeed, uint64(side)))
+		for _, e := range entries {
+			scores[side] = append(scores[side], e.Score)
+		}
+	}
+	seq := uint64(n)
+	return func(side int) change {
+		i := dice[side].IntN(n)
+		seq++
+		scores[side][i] = next(dice[side], scores[side][i])
+		sink += int(entries[i].Member[0])
+		return change{uint32(i), entries[i].Member, scores[side][i], seq}
+	}
 }
 
 // BenchmarkTreeUpdate moves entries in the trees alone: no side looks up members.
 func BenchmarkTreeUpdate(b *testing.B) {
-	n := *benchSize
-	entries := benchEntries(n)
+	entries := benchEntries(*benchSize)
 	for _, m := range moves {
 		b.Run("move="+m.name, func(b *testing.B) {
-			t, keys := benchTree(entries)
-			y := newYardset(entries)
-			ours, theirs := newDice(n, 0), newDice(n, 1)
-			versus(b, func() {
-				slot, seq := ours.roll()
-				score := m.next(ours.Rand, keys[slot].Score)
-				keys[slot] = Key{score, seq}
-				t.move(uint32(slot), benchKey(score, seq))
-			}, func() {
-				slot, seq := theirs.roll()
-				score := m.next(theirs.Rand, y.items[slot].score)
-				y.tree.Delete(y.items[slot])
-				y.items[slot] = item{score, seq, uint32(slot)}
-				y.tree.Set(y.items[slot])
-			})
+			t, y := benchTree(entries), newYardset(entries)
+			versus(b, changes(entries, m.next),
+				func(c change) { t.move(c.slot, benchKey(c.score, c.seq)) },
+				func(c change) { y.move(c.slot, c.score, c.seq) })
 		})
 	}
-}
-
-// dice choose entries. The two sides have different ones, or the second would find in the processor's cache what the first has
-// read.
-type dice struct {
-	*rand.Rand
-	n   int
-	seq uint64
-}
-
-func newDice(n int, side uint64) *dice {
-	return &dice{Rand: rand.New(rand.NewPCG(*benchSeed, 1+side)), n: n, seq: uint64(n)}
-}
-
-func (d *dice) roll() (i int, seq uint64) {
-	d.seq++
-	return d.IntN(d.n), d.seq
 }
 
 // benchKey is Set.key for the zero Order.
 func benchKey(score int64, seq uint64) key { return key{^(uint64(score) ^ 1<<63), seq} }
 
-// benchTree returns a tree of the entries, whose slots are their places, and their keys by slot.
-func benchTree(entries []Entry) (*tree, []Key) {
+// benchTree returns a tree of the entries, whose slots are their places.
+func benchTree(entries []Entry) *tree {
 	recs := newRecords()
 	t := newTree(&recs, New(Order{}).limits)
 	fill := bulk{tree: &t}
-	keys := make([]Key, len(entries))
-	for i, e := range entries {
-		keys[i] = Key{e.Score, e.Seq}
+	for _, e := range entries {
 		fill.add(recs.alloc(0), benchKey(e.Score, e.Seq))
 	}
 	fill.finish()
-	return &t, keys
+	return &t
 }
 
 // BenchmarkSetUpdate sets scores of members.
 func BenchmarkSetUpdate(b *testing.B) {
-	n := *benchSize
-	entries := benchEntries(n)
+	entries := benchEntries(*benchSize)
 	for _, m := range moves {
 		b.Run("move="+m.name, func(b *testing.B) {
 			s, y := benchSet(b, entries), newYardset(entries)
-			scores := [2][]int64{benchScores(entries), benchScores(entries)}
-			ours, theirs := newDice(n, 0), newDice(n, 1)
-			versus(b, func() {
-				i, seq := ours.roll()
-				scores[0][i] = m.next(ours.Rand, scores[0][i])
-				s.Set(entries[i].Member, scores[0][i], seq)
-			}, func() {
-				i, seq := theirs.roll()
-				scores[1][i] = m.next(theirs.Rand, scores[1][i])
-				y.set(entries[i].Member, scores[1][i], seq)
-			})
+			versus(b, changes(entries, m.next),
+				func(c change) { s.Set(c.member, c.score, c.seq) },
+				func(c change) { y.move(y.slots[c.member], c.score, c.seq) })
 		})
 	}
 }
@@ -219,69 +218,54 @@ func benchSet(b *testing.B, entries []Entry) *Set {
 	return s
 }
 
-func benchScores(entries []Entry) []int64 {
-	scores := make([]int64, len(entries))
-	for i, e := range entries {
-		scores[i] = e.Score
-	}
-	return scores
-}
-
 var sink int
 
-// BenchmarkRead asks for members, entries and ranks anywhere in the set.
+// BenchmarkRead asks for members, entries and ranks anywhere in the set. The yardstick has no rank of a member or of a key.
 func BenchmarkRead(b *testing.B) {
-	n := *benchSize
-	entries := benchEntries(n)
+	entries := benchEntries(*benchSize)
 	s, y := benchSet(b, entries), newYardset(entries)
 	for _, read := range []struct {
 		name          string
-		zset, tidwall func(i int)
+		zset, tidwall func(c change)
 	}{
 		{
 			"get",
-			func(i int) { e, _ := s.Get(entries[i].Member); sink += int(e.Slot) },
-			func(i int) { it := y.items[y.slots[entries[i].Member]]; sink += int(it.slot) },
+			func(c change) { e, _ := s.Get(c.member); sink += int(e.Slot) },
+			func(c change) { sink += int(y.items[y.slots[c.member]].slot) },
 		},
 		{
 			"at",
-			func(i int) { e, _ := s.At(i + 1); sink += len(e.Member) },
-			func(i int) { it, _ := y.tree.GetAt(i); sink += len(y.members[it.slot]) },
+			func(c change) { e, _ := s.At(int(c.slot) + 1); sink += int(e.Member[0]) },
+			func(c change) { it, _ := y.tree.GetAt(int(c.slot)); sink += int(y.members[it.slot][0]) },
 		},
 		{
 			"range100",
-			func(i int) {
+			func(c change) {
 				left := 100
-				for _, e := range s.Range(i + 1) {
-					sink += len(e.Member)
+				for _, e := range s.Range(int(c.slot) + 1) {
+					sink += int(e.Member[0])
 					if left--; left == 0 {
 						break
 					}
 				}
 			},
-			func(i int) {
-				first, _ := y.tree.GetAt(i)
+			func(c change) {
+				first, _ := y.tree.GetAt(int(c.slot))
 				left := 100
 				y.tree.Ascend(first, func(it item) bool {
-					sink += len(y.members[it.slot])
+					sink += int(y.members[it.slot][0])
 					left--
 					return left > 0
 				})
 			},
 		},
-		{"rank", func(i int) { rank, _ := s.Rank(entries[i].Member); sink += rank }, nil},
-		{"better", func(i int) { sink += s.Better(entries[i].Score) }, nil},
-		{"rankafter", func(i int) { sink += s.RankAfter(Key{entries[i].Score, entries[i].Seq}) }, nil},
+		{"rank", func(c change) { rank, _ := s.Rank(c.member); sink += rank }, nil},
+		{"better", func(c change) { sink += s.Better(c.score) }, nil},
+		{"rankafter", func(c change) { sink += s.RankAfter(Key{c.score, c.seq}) }, nil},
 	} {
 		b.Run("op="+read.name, func(b *testing.B) {
-			ours, theirs := newDice(n, 0), newDice(n, 1)
-			if read.tidwall == nil { // which has no rank of a member or a key
-				for b.Loop() {
-					read.zset(ours.IntN(n))
-				}
-				return
-			}
-			versus(b, func() { read.zset(ours.IntN(n)) }, func() { read.tidwall(theirs.IntN(n)) })
+			stay := func(_ *rand.Rand, score int64) int64 { return score }
+			versus(b, changes(entries, stay), read.zset, read.tidwall)
 		})
 	}
 }
@@ -315,7 +299,7 @@ func BenchmarkMemory(b *testing.B) {
 	rand.New(rand.NewPCG(*benchSeed, 3)).Shuffle(n, func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 
 	b.Run("part=tree/made=loaded/impl=zset", func(b *testing.B) {
-		reportHeap(b, n, func() any { t, _ := benchTree(entries); return t })
+		reportHeap(b, n, func() any { return benchTree(entries) })
 	})
 	b.Run("part=tree/made=grown/impl=zset", func(b *testing.B) {
 		reportHeap(b, n, func() any {
@@ -431,22 +415,22 @@ func BenchmarkGrow(b *testing.B) {
 // BenchmarkCollect is one cycle of the garbage collector with a large set alive, and with none: -zset.n=10000000.
 func BenchmarkCollect(b *testing.B) {
 	n := *benchSize
-	b.Run("heap=empty", func(b *testing.B) {
+	collect := func(b *testing.B, alive any) {
 		for b.Loop() {
 			runtime.GC()
 		}
-	})
-	b.Run("heap=zset", func(b *testing.B) {
+		runtime.KeepAlive(alive)
+	}
+	b.Run("alive=nothing", func(b *testing.B) { collect(b, nil) })
+	b.Run("alive=zset", func(b *testing.B) {
 		s, err := Load(Order{}, n, generated(n))
 		if err != nil {
 			b.Fatal(err)
 		}
-		for b.Loop() {
-			runtime.GC()
-		}
+		collect(b, s)
 		b.ReportMetric(float64(s.Bytes())/float64(n), "B/entry")
-		runtime.KeepAlive(s)
 	})
+	b.Run("alive=tidwall", func(b *testing.B) { collect(b, newYardset(slices.Collect(generated(n)))) })
 }
 
 // generated yields n entries in rank order without keeping them.
