@@ -38,8 +38,9 @@ bench: ## the Go benchmarks, each beside its yardstick (BENCH=regexp)
 fuzz: ## each fuzz target of the tree in turn, FUZZTIME=30s each
 	@scripts/fuzz $(FUZZTIME)
 
-soak: ## the oracle's long run, SOAK=30m: kills and restarts under traffic, compared with the model
-	LAUREL_SOAK=$(SOAK) go test -race -count 1 -timeout 0 -v ./internal/oracle
+soak: ## the oracle for SOAK=30m: kills and restarts under traffic, compared with a model (LAUREL_SEED=n repeats a run)
+	@mkdir -p bin
+	LAUREL_SOAK=$(SOAK) go test -run '^TestKilledServerKeepsItsWord$$' -count 1 -timeout 0 -v -artifacts -outputdir $(CURDIR)/bin ./internal/oracle
 
 web: web/node_modules/.package-lock.json ## rebuild web/dist, which is committed
 	$(NPM) run build
