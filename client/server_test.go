@@ -21,9 +21,13 @@ import (
 	"laurel/internal/daemon"
 )
 
+// A request of the SDK leaves a goroutine that waits for its timeout, five
+// seconds, if the connection was made again before.
+var sdkTimeout = goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1")
+
 func TestMain(m *testing.M) {
 	client.SetDescribeEvery(200 * time.Millisecond)
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, sdkTimeout)
 }
 
 // server is a daemon in a data directory, which can be stopped and started.
