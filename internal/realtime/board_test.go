@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,7 +197,11 @@ func TestPublicationsAreDeltas(t *testing.T) {
 func TestColdCacheIsFilledOnce(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.submit("race", "alice", 7)
-	peers := make([]*peer, 100)
+	const viewers = 100
+	slow := &crowd{counted: w.store, waits: make(chan struct{})}
+	slow.expected.Store(viewers)
+	w.node.reader = slow
+	peers := make([]*peer, viewers)
 	for i := range peers {
 		peers[i] = w.websocket(nil)
 	}
@@ -210,6 +215,26 @@ func TestColdCacheIsFilledOnce(t *testing.T) {
 		}
 	}
 	want(t, "tables read", w.store.tables.Load(), 1)
+}
+
+// crowd makes a store answer with a table only when as many viewers as are
+// expected have asked for the board.
+type crowd struct {
+	*counted
+	expected atomic.Int64
+	waits    chan struct{}
+}
+
+func (c *crowd) Board(ctx context.Context, id string) (leaderboard.View, error) {
+	if c.expected.Add(-1) == 0 {
+		close(c.waits)
+	}
+	return c.counted.Board(ctx, id)
+}
+
+func (c *crowd) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+	<-c.waits
+	return c.counted.Entries(ctx, at, r)
 }
 
 // hold makes a store slow to read tables.

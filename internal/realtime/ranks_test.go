@@ -322,6 +322,75 @@ func TestRanksConverge(t *testing.T) {
 	}
 }
 
+// Viewers come and go while standings are being read and sent: none is sent an
+// older one after a newer one.
+func TestRankViewersDoNotGoBack(t *testing.T) {
+	store := storetest.NewModel()
+	service := leaderboard.NewService(store, leaderboard.ServiceOptions{})
+	submit := func() {
+		if _, err := service.Submit(context.Background(), "race", []leaderboard.Submission{{Member: "bob", Score: leaderboard.ScaledDecimal(1, 0)}}); err != nil {
+			t.Error(err)
+		}
+	}
+	submit()
+	type viewer struct {
+		rev  uint64        // that it was sent last
+		more chan struct{} // has an element when it was sent something after the first
+	}
+	var mu sync.Mutex
+	viewers := map[*viewer]bool{} // guarded by mu, with what they hold
+	send := func(v *viewer, standing []byte) {
+		rev := parseRank(t, standing).Rev
+		if rev < v.rev {
+			t.Errorf("viewer was sent rev %d after %d", rev, v.rev)
+		}
+		v.rev = rev
+	}
+	r := newRanks(store, time.Microsecond, 2, func(_, _ string, standing []byte) error {
+		time.Sleep(100 * time.Microsecond) // on the way
+		mu.Lock()
+		defer mu.Unlock()
+		for v := range viewers {
+			send(v, standing)
+			select {
+			case v.more <- struct{}{}:
+			default:
+			}
+		}
+		return nil
+	}, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.run(ctx) })
+	running.Go(func() {
+		for ctx.Err() == nil {
+			submit()
+			r.boardChanged("race")
+		}
+	})
+	for i := range 800 {
+		v := &viewer{more: make(chan struct{}, 1)}
+		err := r.watch(t.Context(), "race", "bob", func(standing []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			viewers[v] = true
+			send(v, standing)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 > 0 { // the others leave at once, in the middle of whatever is under way
+			<-v.more
+		}
+		mu.Lock()
+		delete(viewers, v)
+		mu.Unlock()
+		r.unwatch("race", "bob")
+	}
+	cancel()
+	running.Wait()
+}
+
 func TestRankChannel(t *testing.T) {
 	w := newWorld(t, Options{RankInterval: time.Millisecond})
 	w.feed()

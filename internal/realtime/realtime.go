@@ -251,6 +251,11 @@ func (r *Realtime) cacheEmpty(e centrifuge.CacheEmptyEvent) (centrifuge.CacheEmp
 		return centrifuge.CacheEmptyReply{}, nil
 	}
 	_, err, _ := r.fills.Do(board, func() (any, error) {
+		// Somebody else may have filled it since e's subscriber looked.
+		kept, err := r.node.History(e.Channel, centrifuge.WithLimit(1), centrifuge.WithHistoryMetaTTL(r.cacheTTL))
+		if err != nil || len(kept.Publications) > 0 {
+			return nil, err
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
 		defer cancel()
 		table, err := feed.Render(ctx, r.reader, board)
