@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -31,7 +32,7 @@ type terminal struct {
 // command is one subcommand. Its file declares it; commands lists it.
 type command struct {
 	name  string
-	args  string // what follows the options, for the help
+	args  string // what follows the options, for the help; at its end, ... is one or more
 	short string // one line of `laurel help`
 	long  string // the rest of `laurel help NAME`
 
@@ -52,6 +53,7 @@ func commands() []command {
 		topCommand(),
 		watchCommand(),
 		simCommand(),
+		benchCommand(),
 		versionCommand(),
 	}
 }
@@ -104,7 +106,7 @@ func dispatch(args []string, t terminal) error {
 	if err != nil {
 		return err
 	}
-	if want := arguments(cmd.args); len(rest) != len(want) {
+	if want := arguments(cmd.args); len(rest) != len(want) && (len(rest) == 0 || !strings.HasSuffix(cmd.args, "...")) {
 		return usage(fmt.Sprintf("%s takes %s, not %d arguments", cmd.name, describe(want), len(rest)), "`laurel help "+cmd.name+"` has an example")
 	}
 

@@ -1,0 +1,139 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+const benchBoard = "race"
+
+// side is one of two servers under the same load.
+type side struct {
+	*process
+	rates     []float64
+	latencies []time.Duration // the p99 of each turn
+	requests  float64
+	cpu       time.Duration // of the server
+	tool      time.Duration // of the load tool meanwhile
+}
+
+func measureHTTP(ctx context.Context, b *bench) (err error) {
+	const boardMembers = 100_000
+	dir := b.newDir()
+	if err := fill(ctx, dir, map[string]int{benchBoard: min(boardMembers, b.size.members)}); err != nil {
+		return err
+	}
+	laurel, err := b.serve(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, laurel.stop()) }()
+	bare, err := b.yardstick(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bare.stop()) }()
+
+	for _, connections := range []int{64, 256} {
+		ours, theirs := &side{process: laurel}, &side{process: bare}
+		before, err := laurel.metrics(ctx)
+		if err != nil {
+			return err
+		}
+		if err := b.takeTurns(ctx, connections, ours, theirs); err != nil {
+			return err
+		}
+		after, err := laurel.metrics(ctx)
+		if err != nil {
+			return err
+		}
+		ratios := make([]float64, len(ours.rates))
+		for i := range ratios {
+			ratios[i] = ours.rates[i] / theirs.rates[i]
+		}
+		ratio := median(ratios)
+		b.row(row{
+			what: fmt.Sprintf("single submits, %d connections", connections),
+			ours: rate(median(ours.rates)), yardstick: rate(median(theirs.rates)) + " bare net/http",
+			ratio: ratio, target: atLeast(ratio, 0.5),
+		})
+		b.row(row{
+			what: "  the slowest of 100 answers",
+			ours: span(median(ours.latencies)), yardstick: span(median(theirs.latencies)),
+			ratio: median(ours.latencies).Seconds() / median(theirs.latencies).Seconds(),
+		})
+		per := func(s *side, d time.Duration) time.Duration { return time.Duration(float64(d) / s.requests) }
+		b.row(row{
+			what: "  processor time of the server a request",
+			ours: span(per(ours, ours.cpu)), yardstick: span(per(theirs, theirs.cpu)),
+			ratio: float64(per(ours, ours.cpu)) / float64(per(theirs, theirs.cpu)),
+		})
+		group, _ := after.mean("laurel_store_group_operations", before)
+		commit, _ := after.mean("laurel_store_commit_seconds", before)
+		b.notef("the load tool takes %s a request on the same cores, %s at the yardstick; turns' ratios from %.2f to %.2f",
+			span(per(ours, ours.tool)), span(per(theirs, theirs.tool)), quantile(ratios, 0), quantile(ratios, 1))
+		b.notef("a commit makes %.0f submits durable and takes %s", group, span(time.Duration(commit*float64(time.Second))))
+	}
+	return nil
+}
+
+// takeTurns loads both sides in turns.
+func (b *bench) takeTurns(ctx context.Context, connections int, sides ...*side) error {
+	pools := make([]*pool, len(sides))
+	for i, s := range sides {
+		rng := rand.New(rand.NewPCG(2, 0))
+		requests := make([][]byte, 4096)
+		for j := range requests {
+			requests[j] = single(s.process, benchBoard, memberName(rng.IntN(min(100_000, b.size.members))), rng.Int64N(100))
+		}
+		var err error
+		if pools[i], err = newPool(ctx, s.process, connections, requests); err != nil {
+			return err
+		}
+		defer pools[i].close()
+		if _, err := pools[i].closedLoop(ctx, b.size.turn/2); err != nil { // to warm up
+			return err
+		}
+	}
+	for range b.size.rounds {
+		for i, s := range sides {
+			if err := s.turn(ctx, pools[i], b.size.turn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *side) turn(ctx context.Context, pl *pool, d time.Duration) error {
+	server, err := s.process.cpu()
+	if err != nil {
+		return err
+	}
+	tool, err := cpu(os.Getpid())
+	if err != nil {
+		return err
+	}
+	t, err := pl.closedLoop(ctx, d)
+	if err != nil {
+		return err
+	}
+	serverAfter, err := s.process.cpu()
+	if err != nil {
+		return err
+	}
+	toolAfter, err := cpu(os.Getpid())
+	if err != nil {
+		return err
+	}
+	s.rates = append(s.rates, t.rate())
+	s.latencies = append(s.latencies, quantile(t.latencies, 0.99))
+	s.requests += float64(t.requests)
+	s.cpu += serverAfter - server
+	s.tool += toolAfter - tool
+	return nil
+}
