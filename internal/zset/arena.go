@@ -11,9 +11,9 @@ const (
 	maxBlocks = 1 << 32 / (blockSize / unit)
 )
 
-// arena holds the members' ids, each as a byte with its length and then the text, in blocks that are only ever appended to.
-// Strings that it returns are therefore safe to keep. A released id leaves waste behind; the owner copies what is in use
-// out of a block that has become mostly waste, and drops the block.
+// arena holds the members' ids, each as a byte with its length and then the text, in blocks that are only ever
+// appended to. Strings that it returns are therefore safe to keep. A released id leaves waste behind; the owner
+// copies what is in use out of a block that has become mostly waste, and drops the block.
 type arena struct {
 	blocks []block
 	tail   uint32   // the block that is being filled, if there is any
@@ -29,8 +29,8 @@ type block struct {
 // size returns how many bytes an id takes up.
 func size(length int) int { return (1 + length + unit - 1) &^ (unit - 1) }
 
-// add copies an id and returns its name. When the block that was being filled is full, and is wasteful already, add says
-// so, and the caller must compact it.
+// add copies an id and returns its name. When the block that was being filled is full, and is wasteful already, add
+// says so, and the caller must compact it.
 func (a *arena) add(id string) (name, full uint32, wasteful bool) {
 	n := size(len(id))
 	if len(a.blocks) == 0 || len(a.blocks[a.tail].text)+n > blockSize {
@@ -91,8 +91,8 @@ func (a *arena) release(name uint32) (in uint32, wasteful bool) {
 	return in, in != a.tail && b.wasteful()
 }
 
-// wasteful reports whether more than half of a block is waste. What is in use then fits into half a block, so compacting
-// fills up at most the one block that was being filled.
+// wasteful reports whether more than half of a block is waste. What is in use then fits into half a block, so
+// compacting fills up at most the one block that was being filled.
 func (b *block) wasteful() bool { return int(b.used) < len(b.text)/2 }
 
 // all yields every id that was written into a block, in use or not.

@@ -16,8 +16,8 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// The yardstick is tidwall/btree, whose BTreeG keeps items in leaves as we do, and finds the item at an index but not the
-// index of an item. Both sides of a benchmark run on the same entries and the same changes.
+// The yardstick is tidwall/btree, whose BTreeG keeps items in leaves as we do, and finds the item at an index but not
+// the index of an item. Both sides of a benchmark run on the same entries and the same changes.
 
 var (
 	benchSize = flag.Int("zset.n", 1_000_000, "`entries` in the benchmarks' sets")
@@ -70,8 +70,8 @@ func (y *yardset) move(slot uint32, score int64, seq uint64) {
 	y.tree.Set(y.items[slot])
 }
 
-// entries returns benchmark entries in rank order, with scores of up to a million and ids of 10 to 12 bytes. Members are in
-// no order that has to do with their ranks.
+// entries returns benchmark entries in rank order, with scores of up to a million and ids of 10 to 12 bytes. Members
+// are in no order that has to do with their ranks.
 func benchEntries(n int) []Entry {
 	r := rand.New(rand.NewPCG(*benchSeed, 0))
 	entries := make([]Entry, n)
@@ -102,9 +102,9 @@ var moves = []struct {
 	{"up", func(r *rand.Rand, score int64) int64 { return score + 1 + r.Int64N(1000) }},
 }
 
-// versus does the same work on both sides by short turns, and reports the median turn of each and how often as fast zset is:
-// other processes slow both sides, and a turn that they interrupted does not count. Nor does drawing what to work on, so that
-// the member's id is at hand as it is when it comes in a request. The yardstick may be nil.
+// versus does the same work on both sides by short turns, and reports the median turn of each and how often as fast
+// zset is: other processes slow both sides, and a turn that they interrupted does not count. Nor does drawing what to
+// work on, so that the member's id is at hand as it is when it comes in a request. The yardstick may be nil.
 func versus[T any](b *testing.B, draw func(side int) T, zset, tidwall func(T)) {
 	b.Helper()
 	const turn = 200
@@ -146,8 +146,8 @@ type change struct {
 	seq    uint64
 }
 
-// changes returns a function that draws changes for one side or the other. The sides get different ones, or the second would find
-// in the processor's cache what the first has read.
+// changes returns a function that draws changes for one side or the other. The sides get different ones, or the
+// second would find in the processor's cache what the first has read.
 func changes(entries []Entry, next func(r *rand.Rand, score int64) int64) func(side int) change {
 	n := len(entries)
 	var scores [2][]int64
@@ -220,7 +220,8 @@ func benchSet(b *testing.B, entries []Entry) *Set {
 
 var sink int
 
-// BenchmarkRead asks for members, entries and ranks anywhere in the set. The yardstick has no rank of a member or of a key.
+// BenchmarkRead asks for members, entries and ranks anywhere in the set. The yardstick has no rank of a member or of
+// a key.
 func BenchmarkRead(b *testing.B) {
 	entries := benchEntries(*benchSize)
 	s, y := benchSet(b, entries), newYardset(entries)
@@ -290,8 +291,8 @@ func BenchmarkLoad(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports what the heap holds per entry, of trees alone and of whole sets: as loaded, grown in random order, and after
-// every score has changed twice on average.
+// BenchmarkMemory reports what the heap holds per entry, of trees alone and of whole sets: as loaded, grown in random
+// order, and after every score has changed twice on average.
 func BenchmarkMemory(b *testing.B) {
 	n := *benchSize
 	entries := benchEntries(n)
@@ -381,8 +382,9 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// BenchmarkGrow adds members one by one, and reports the longest that one of them took, with the collector at rest. The set
-// grows five times in the same way, and the quickest time of each step counts: the others are other processes' doing.
+// BenchmarkGrow adds members one by one, and reports the longest that one of them took, with the collector at rest.
+// The set grows five times in the same way, and the quickest time of each step counts: the others are other
+// processes' doing.
 func BenchmarkGrow(b *testing.B) {
 	n := *benchSize
 	entries := benchEntries(n)

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// FuzzSet reads its input as a program that changes a set and its model, and holds them against each other at the end. The
-// first byte chooses the order and the size of the nodes; then each instruction is three bytes: what to do, to whom, and with which
-// score.
+// FuzzSet reads its input as a program that changes a set and its model, and holds them against each other at the
+// end. The first byte chooses the order and the size of the nodes; then each instruction is three bytes: what to do,
+// to whom, and with which score.
 func FuzzSet(f *testing.F) {
 	run := func(op byte, n int, who, score func(i int) byte) []byte {
 		var p []byte
@@ -27,7 +27,8 @@ func FuzzSet(f *testing.F) {
 		f.Add(slices.Concat([]byte{head}, run(0, 200, up, up), run(1, 200, up, up)))
 		f.Add(slices.Concat([]byte{head}, run(0, 200, up, down), run(1, 150, mixed, same), run(0, 99, down, same)))
 		f.Add(slices.Concat([]byte{head}, run(0, 255, mixed, same), run(2, 100, mixed, mixed), run(4, 1, up, up)))
-		f.Add(slices.Concat([]byte{head}, run(0, 250, up, mixed), run(3, 20, mixed, mixed), run(1, 240, down, same), run(5, 3, up, up)))
+		f.Add(slices.Concat([]byte{head}, run(0, 250, up, mixed), run(3, 20, mixed, mixed), run(1, 240, down, same),
+			run(5, 3, up, up)))
 	}
 
 	f.Fuzz(func(t *testing.T, program []byte) {

@@ -5,9 +5,10 @@ import (
 	"unsafe"
 )
 
-// index finds slots by the hash of a member's id. A directory sends the first bits of a hash to a segment, a small table
-// with linear probing. A full segment grows a little at a time until it has reached maxCells, and is then split in two
-// by the next bit of the hash. So the tables stay about three quarters full, and an insertion moves at most one segment.
+// index finds slots by the hash of a member's id. A directory sends the first bits of a hash to a segment, a small
+// table with linear probing. A full segment grows a little at a time until it has reached maxCells, and is then split
+// in two by the next bit of the hash. So the tables stay about three quarters full, and an insertion moves at most
+// one segment.
 type index struct {
 	maxCells int // a segment of this size splits
 

@@ -11,7 +11,7 @@ import (
 )
 
 // small makes sets in which a few dozen members are three levels deep.
-var small = limits{leaf: 4, inner: 4, cells: 16}
+var small = limits{leaf: 6, inner: 4, cells: 16}
 
 var orders = []Order{
 	{},

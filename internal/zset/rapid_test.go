@@ -16,7 +16,7 @@ func TestSetBehavesLikeModel(t *testing.T) {
 
 func TestSetOfFullSizeNodesBehavesLikeModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		runMachine(t, rapid.SampledFrom(orders).Draw(t, "order"), limits{leaf: leafCap, inner: innerCap, cells: segmentCells})
+		runMachine(t, rapid.SampledFrom(orders).Draw(t, "order"), limits{leaf: nodeCap, inner: nodeCap, cells: segmentCells})
 	})
 }
 
@@ -74,6 +74,20 @@ func runMachine(t *rapid.T, o Order, lim limits) {
 				if i%every == 0 {
 					m.remove(t, e.Member)
 				}
+			}
+		},
+		"remove run": func(t *rapid.T) {
+			from := m.model.find(known(t))
+			run := m.model.entries[from:]
+			run = run[:min(len(run), rapid.IntRange(1, 60).Draw(t, "n"))]
+			for _, e := range slices.Clone(run) {
+				m.remove(t, e.Member)
+			}
+		},
+		"crowd": func(t *rapid.T) {
+			e := m.model.entries[m.model.find(known(t))]
+			for i := range rapid.IntRange(1, 60).Draw(t, "n") {
+				m.put(t, fmt.Sprint("crowd", m.seq, i), e.Score)
 			}
 		},
 		"ask unknown": func(t *rapid.T) {

@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	leafCap  = 60 // keys in a leaf
-	innerCap = 60 // children of an inner node
-	none     = ^uint32(0)
+	nodeCap = 60 // keys in a leaf, or children of an inner node; a leaf is then 19 cache lines
+	none    = ^uint32(0)
 )
 
 // key is a Key turned so that, whatever the order of the set, the smaller one stands first.
@@ -21,15 +20,16 @@ func (k key) less(than key) bool {
 
 // keys is an array of keys, sorted, as two: a search reads the scores alone, unless there are equal ones.
 type keys struct {
-	scores [leafCap]uint64
-	seqs   [leafCap]uint64
+	scores [nodeCap]uint64
+	seqs   [nodeCap]uint64
 }
 
 func (ks *keys) at(i int) key { return key{ks.scores[i], ks.seqs[i]} }
 
 func (ks *keys) set(i int, k key) { ks.scores[i], ks.seqs[i] = k.score, k.seq }
 
-// copy copies the keys of src from one position to another to position at, and returns how many these are. It may be within one array.
+// copy copies the keys of src from one position to another to position at, and returns how many these are. It may be
+// within one array.
 func (ks *keys) copy(at int, src *keys, from, to int) int {
 	copy(ks.seqs[at:], src.seqs[from:to])
 	return copy(ks.scores[at:], src.scores[from:to])
@@ -49,9 +49,10 @@ func (ks *keys) below(from, to int, k key) int {
 	return less + below(ks.seqs[from+less:from+less+equal], k.seq)
 }
 
-// below returns how many of xs, which are sorted, are less than x. A set of a million is not in the processor's cache, so
-// what counts is how often one read from memory must wait for another. The first loop reads a number from each cache line, and none
-// of its reads waits; the second stays within a line. Neither takes a branch on what it compares, because none could be foretold.
+// below returns how many of xs, which are sorted, are less than x. A set of a million is not in the processor's
+// cache, so what counts is how often one read from memory must wait for another. The first loop reads a number from
+// each cache line, and none of its reads waits; the second stays within a line. Neither takes a branch on what it
+// compares, because none could be foretold.
 func below(xs []uint64, x uint64) int {
 	const line = 8
 	n := 0
@@ -70,7 +71,7 @@ func below(xs []uint64, x uint64) int {
 type leaf struct {
 	n      int
 	parent uint32 // none at the root; in a free leaf, the next free one
-	slots  [leafCap]uint32
+	slots  [nodeCap]uint32
 	keys   keys
 }
 
@@ -79,11 +80,11 @@ type inner struct {
 	n      int
 	level  int
 	parent uint32 // none at the root; in a free node, the next free one
-	kids   [innerCap]uint32
-	counts [innerCap]uint32 // entries under each child
+	kids   [nodeCap]uint32
+	counts [nodeCap]uint32 // entries under each child
 
-	// bounds[i] lies between child i and child i+1: no key under the former is above it, and all under the latter are. The
-	// last child has none.
+	// bounds[i] lies between child i and child i+1: no key under the former is above it, and all under the latter
+	// are. The last child has none.
 	bounds keys
 }
 
@@ -91,8 +92,8 @@ type inner struct {
 // through parents. The nodes that split and merge are numbered, and a number stays with its node.
 //
 // Two neighbouring children of one parent are merged when a removal leaves them three quarters of one node's capacity
-// between them, and have at any time more than half of it. A split leaves each half far enough from merging, and a merge far
-// enough from splitting, that moving entries between nodes costs O(1) per change in the long run.
+// between them, and have at any time more than half of it. A split leaves each half far enough from merging, and a
+// merge far enough from splitting, that moving entries between nodes costs O(1) per change in the long run.
 type tree struct {
 	recs *records
 	len  int
@@ -298,8 +299,8 @@ func (t *tree) descend(id uint32, level int, k key) uint32 {
 	return id
 }
 
-// put puts a key where it belongs in a leaf, or in that leaf's new neighbour if the leaf was full, and returns which. It leaves the
-// counts above as they were.
+// put puts a key where it belongs in a leaf, or in that leaf's new neighbour if the leaf was full, and returns which.
+// It leaves the counts above as they were.
 func (t *tree) put(id, slot uint32, k key) uint32 {
 	l := t.leaves.at(id)
 	i := l.keys.below(0, l.n, k)
@@ -316,8 +317,9 @@ func (t *tree) put(id, slot uint32, k key) uint32 {
 	return id
 }
 
-// splitPoint returns where to split a full leaf for a new entry at i. What grows at one end, as a board does that everybody
-// joins at the bottom of, leaves full leaves behind; but not so that the small leaf there comes beside another small one.
+// splitPoint returns where to split a full leaf for a new entry at i. What grows at one end, as a board does that
+// everybody joins at the bottom of, leaves full leaves behind; but not so that the small leaf there comes beside
+// another small one.
 func (t *tree) splitPoint(id uint32, i int) int {
 	half := t.limits.leaf / 2
 	if i > 0 && i < t.limits.leaf {
@@ -356,8 +358,8 @@ func (t *tree) splitLeaf(id uint32, at int) (right uint32) {
 	return right
 }
 
-// roomAbove returns the parent of a node that is about to be split, with room for one more child. It may be a new root, or
-// half of the former parent.
+// roomAbove returns the parent of a node that is about to be split, with room for one more child. It may be a new
+// root, or half of the former parent.
 func (t *tree) roomAbove(parent, child uint32, level int) uint32 {
 	if parent == none {
 		t.root = t.newInner(level)
@@ -652,7 +654,8 @@ type edge struct {
 	last      key
 }
 
-// bulkFill is how many keys or children go into a node: not all that it can hold, so that the first changes do not split every node.
+// bulkFill is how many keys or children go into a node: not all that it can hold, so that the first changes do not
+// split every node.
 func bulkFill(capacity int) int { return capacity * 7 / 8 }
 
 func (b *bulk) add(slot uint32, k key) {

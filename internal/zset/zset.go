@@ -2,17 +2,17 @@
 // rank of a member, the entry at a rank, a run of entries from a rank on, and how many entries are better than a score.
 //
 // The ranking is a B+ tree whose inner nodes count the entries below each child. A leaf holds keys (score and tie
-// sequence) beside slots, small integers that stand for members; a record per slot says in which leaf the member is and
-// where its id is written. So an update starts at the leaf instead of at the root: a score that stays within its leaf
-// moves there and nothing else is touched, and one that leaves it climbs only as far as the two leaves' common ancestor.
-// A rank is the way up, adding counts. Ids lie in blocks of bytes that are never overwritten, and are found through a
-// hash index, seeded per set so that nobody can choose ids that collide. Everything lives in chunks without pointers,
-// numbered by uint32, which the garbage collector does not look into; and everything grows by a chunk at a time, so
-// no write waits for the whole set to be copied.
+// sequence) beside slots, small integers that stand for members; a record per slot says in which leaf the member is
+// and where its id is written. So an update starts at the leaf instead of at the root: a score that stays within its
+// leaf moves there and nothing else is touched, and one that leaves it climbs only as far as the two leaves' common
+// ancestor. A rank is the way up, adding counts. Ids lie in blocks of bytes that are never overwritten, and are found
+// through a hash index, seeded per set so that nobody can choose ids that collide. Everything lives in chunks without
+// pointers, numbered by uint32, which the garbage collector does not look into; and everything grows by a chunk at a
+// time, so no write waits for the whole set to be copied.
 //
-// Equal scores share a competition rank, which is 1 + Better. A dense rank has its place: let each inner node also count,
-// per child, the entries whose predecessor has another score. An insertion or a removal changes that property for at most
-// two entries, and the dense rank is then the same climb with the other count.
+// Equal scores share a competition rank, which is 1 + Better. A dense rank has its place: let each inner node also
+// count, per child, the entries whose predecessor has another score. An insertion or a removal changes that property
+// for at most two entries, and the dense rank is then the same climb with the other count.
 package zset
 
 import (
@@ -26,8 +26,8 @@ import (
 // maxMember is the longest member id that a set can hold, in bytes. Boards allow less.
 const maxMember = 255
 
-// Order says which of two entries stands first. The zero value puts the highest score first and, among equal scores, the
-// one that was reached earliest.
+// Order says which of two entries stands first. The zero value puts the highest score first and, among equal scores,
+// the one that was reached earliest.
 type Order struct {
 	Ascending   bool // the lowest score stands first
 	LatestFirst bool // among equal scores the highest seq stands first
@@ -69,14 +69,14 @@ type Set struct {
 
 // limits say how large the parts of a set get before they split. Tests have smaller ones, and so deeper sets.
 type limits struct {
-	leaf  int // keys in a leaf, at most leafCap
-	inner int // children of an inner node, at most innerCap
+	leaf  int // keys in a leaf, at most nodeCap
+	inner int // children of an inner node, at most nodeCap
 	cells int // cells in a segment of the index
 }
 
 // New returns an empty set.
 func New(o Order) *Set {
-	return newSet(o, limits{leaf: leafCap, inner: innerCap, cells: segmentCells})
+	return newSet(o, limits{leaf: nodeCap, inner: nodeCap, cells: segmentCells})
 }
 
 func newSet(o Order, lim limits) *Set {
@@ -99,9 +99,9 @@ func (s *Set) reset() {
 	s.tree = newTree(&s.recs, s.limits)
 }
 
-// Load returns a set of the entries given, which are in rank order, in O(N). It expects about n of them. Their slots are
-// 0, 1, 2… in the order of input, whatever Slot says. The error names the entry that is out of order, or whose member
-// came before.
+// Load returns a set of the entries given, which are in rank order, in O(N). It expects about n of them. Their slots
+// are 0, 1, 2… in the order of input, whatever Slot says. The error names the entry that is out of order, or whose
+// member came before.
 func Load(o Order, n int, entries iter.Seq[Entry]) (*Set, error) {
 	s := New(o)
 	if err := s.load(n, entries); err != nil {
@@ -254,8 +254,8 @@ func (s *Set) Compare(a, b Key) int {
 	return cmp.Or(cmp.Compare(x.score, y.score), cmp.Compare(x.seq, y.seq))
 }
 
-// Bytes returns how much memory the set holds. Room left by removed members is kept for new ones, and is given back when
-// the last member goes.
+// Bytes returns how much memory the set holds. Room left by removed members is kept for new ones, and is given back
+// when the last member goes.
 func (s *Set) Bytes() int {
 	return int(unsafe.Sizeof(*s)) + s.index.bytes() + s.names.bytes() + s.recs.bytes() + s.tree.bytes()
 }

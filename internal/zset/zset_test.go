@@ -2,6 +2,7 @@ package zset
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -89,15 +90,16 @@ func TestEqualScores(t *testing.T) {
 func TestExtremes(t *testing.T) {
 	forOrders(t, func(t *testing.T, o Order) {
 		m := newMachine(o, small)
-		scores := []int64{-maxScore, -maxScore + 1, -1, 0, 1, maxScore - 1, maxScore}
+		// The first and the last are more than a board allows, and still in order.
+		scores := []int64{math.MinInt64, -maxScore, -maxScore + 1, -1, 0, 1, maxScore - 1, maxScore, math.MaxInt64}
 		for i, score := range scores {
 			m.putAt(t, fmt.Sprint("first", i), score, uint64(2*i))
+			m.putAt(t, fmt.Sprint("between", i), score, uint64(2*i+100))
 			m.putAt(t, fmt.Sprint("last", i), score, maxScore-uint64(i))
 		}
 		m.compareAll(t)
-		// Keys beyond what a board allows are still in order.
-		for _, score := range append(scores, -1<<63, 1<<63-1) {
-			for _, seq := range []uint64{0, 1, maxScore - 1, maxScore, 1<<64 - 1} {
+		for _, score := range scores {
+			for _, seq := range []uint64{0, 1, 100, 116, maxScore - 1, maxScore, math.MaxUint64} {
 				m.ask(t, Key{score, seq})
 			}
 		}
@@ -177,6 +179,61 @@ func TestRemoveEverything(t *testing.T) {
 	})
 }
 
+// A set's long life: crowds come and whole stretches of the ranking go, so that nodes of every level split, merge and
+// empty.
+func TestLongLife(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for _, lim := range []limits{small, {leaf: 4, inner: 4, cells: 8}, {leaf: 8, inner: 5, cells: 32}} {
+		m := newMachine(orders[r.IntN(len(orders))], lim)
+		for step := range 400 {
+			var at int
+			if n := len(m.model.entries); n > 0 {
+				at = r.IntN(n)
+			}
+			switch what := r.IntN(4); {
+			case len(m.model.entries) == 0 || what == 0 && len(m.model.entries) < 1500:
+				score := r.Int64N(1000)
+				if n := len(m.model.entries); n > 0 {
+					score = m.model.entries[at].Score
+				}
+				for range r.IntN(150) {
+					m.put(t, fmt.Sprint(m.seq), score+r.Int64N(3))
+				}
+			case what == 1: // a stretch goes, from either end or by chance
+				run := slices.Clone(m.model.entries[at:min(len(m.model.entries), at+r.IntN(150))])
+				switch r.IntN(3) {
+				case 0:
+					slices.Reverse(run)
+				case 1:
+					r.Shuffle(len(run), func(i, j int) { run[i], run[j] = run[j], run[i] })
+				}
+				for _, e := range run {
+					m.remove(t, e.Member)
+				}
+			case what == 2: // a stretch moves
+				by := r.Int64N(2000) - 1000
+				for _, e := range slices.Clone(m.model.entries[at:min(len(m.model.entries), at+r.IntN(100))]) {
+					m.put(t, e.Member, e.Score+by)
+				}
+			default:
+				for range 20 {
+					e := m.model.entries[r.IntN(len(m.model.entries))]
+					m.put(t, e.Member, r.Int64N(1000))
+				}
+			}
+			if err := m.set.check(); err != nil {
+				t.Fatalf("step %d: %v", step, err)
+			}
+			if step%40 == 0 {
+				m.compareAll(t)
+			}
+		}
+		m.compareAll(t)
+	}
+}
+
 func TestGrowthInOrderFillsLeaves(t *testing.T) {
 	for name, step := range map[string]int64{"up": 1, "down": -1} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +245,7 @@ func TestGrowthInOrderFillsLeaves(t *testing.T) {
 			if err := s.check(); err != nil {
 				t.Fatal(err)
 			}
-			if got, most := int(s.tree.leaves.n), n/leafCap*21/20; got > most {
+			if got, most := int(s.tree.leaves.n), n/nodeCap*21/20; got > most {
 				t.Errorf("%d leaves for %d entries, want at most %d", got, n, most)
 			}
 		})
