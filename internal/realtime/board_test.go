@@ -194,6 +194,27 @@ func TestPublicationsAreDeltas(t *testing.T) {
 	}
 }
 
+// Pushes name their channel, also to who would take a number in its place: see
+// subscribeBoard.
+func TestPushesNameTheirChannel(t *testing.T) {
+	w := newWorld(t, Options{RankInterval: time.Millisecond})
+	w.submit("race", "alice", 7)
+	p := w.websocket(nil)
+	for id, channel := range []string{"board:race", "rank:race#alice"} {
+		if r := p.subscribe(id+2, channel, `,"flag":1`); r.Subscribe == nil {
+			t.Fatalf("reply = %+v", r)
+		}
+	}
+	w.submit("race", "bob", 9)
+	w.publish("race")
+	w.node.BoardChanged("race")
+	named := map[string]int{}
+	for range 2 {
+		named[p.next().Push.Channel]++
+	}
+	want(t, "channels", named, map[string]int{"board:race": 1, "rank:race#alice": 1})
+}
+
 func TestColdCacheIsFilledOnce(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.submit("race", "alice", 7)
