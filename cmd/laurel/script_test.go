@@ -27,9 +27,11 @@ func TestMain(m *testing.M) {
 // the scripts have these commands, where NAME stands for a server:
 //
 //	start NAME args…     starts `laurel args…` and waits until it listens; sets $NAME_URL, $NAME_PID and, if one was printed, $NAME_KEY
-//	end NAME [SIGNAL]    sends a signal, SIGTERM if none is named, waits for the end, and leaves the output in NAME.out and NAME.err
+//	send NAME SIGNAL     sends a signal
+//	end NAME [SIGNAL]    sends one, SIGTERM if none is named, waits for a clean end, and leaves the output in NAME.out and NAME.err;
+//	                     SIGKILL, and with ! any signal, must end it without its doing
 //	watch NAME args…     starts `laurel watch args…`
-//	await NAME REGEXP    waits for a line of its output
+//	await NAME REGEXP    waits for something that a server or a watch prints
 //	busy VARIABLE        sets $VARIABLE to an address that somebody listens on
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -47,6 +49,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": start,
+			"send":  send,
 			"end":   end,
 			"watch": watch,
 			"await": await,
@@ -66,11 +69,11 @@ type child struct {
 	cmd    *exec.Cmd
 	output sync.WaitGroup
 
-	mu       sync.Mutex
-	changed  *sync.Cond      // with mu
-	out, err strings.Builder // guarded by mu
-	open     int             // guarded by mu: pipes that may bring more
-	next     int             // guarded by mu: where await goes on in out
+	mu            sync.Mutex
+	changed       *sync.Cond      // with mu
+	out, err, all strings.Builder // guarded by mu
+	open          int             // guarded by mu: pipes that may bring more
+	next          int             // guarded by mu: where await goes on in all
 }
 
 // patience is how long a script waits for something that must come.
@@ -102,6 +105,7 @@ func (c *child) collect(from io.Reader, to *strings.Builder) {
 	for lines.Scan() {
 		c.mu.Lock()
 		to.WriteString(lines.Text() + "\n")
+		c.all.WriteString(lines.Text() + "\n")
 		c.mu.Unlock()
 		c.changed.Broadcast()
 	}
@@ -125,22 +129,22 @@ func (c *child) await(re *regexp.Regexp) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		rest := c.out.String()[c.next:]
+		rest := c.all.String()[c.next:]
 		if where := re.FindStringIndex(rest); where != nil {
 			c.next += where[1]
 			return re.FindStringSubmatch(rest), nil
 		}
 		if late || c.open == 0 {
-			return nil, fmt.Errorf("it has not printed %s, but:\n%s%s", re, c.out.String(), c.err.String())
+			return nil, fmt.Errorf("it has not printed %s, but:\n%s", re, c.all.String())
 		}
 		c.changed.Wait()
 	}
 }
 
-func (c *child) all() string {
+func (c *child) printed() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.out.String() + c.err.String()
+	return c.all.String()
 }
 
 func start(ts *testscript.TestScript, neg bool, args []string) {
@@ -153,34 +157,50 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	name := strings.ToUpper(args[0])
 	ts.Setenv(name+"_URL", match[1])
 	ts.Setenv(name+"_PID", fmt.Sprint(c.cmd.Process.Pid))
-	if key := regexp.MustCompile(`laurel_[a-z2-7]+`).FindString(c.all()); key != "" {
+	if key := regexp.MustCompile(`laurel_[a-z2-7]+`).FindString(c.printed()); key != "" {
 		ts.Setenv(name+"_KEY", key)
 	}
 }
 
+var signals = map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT, "SIGKILL": syscall.SIGKILL}
+
+func send(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 || signals[args[1]] == 0 {
+		ts.Fatalf("usage: send NAME SIGNAL")
+	}
+	ts.Check(running(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
+}
+
 func end(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"": syscall.SIGTERM, "SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT, "SIGKILL": syscall.SIGKILL}
-	if neg || len(args) < 1 || len(args) > 2 {
+	if len(args) == 1 {
+		args = append(args, "SIGTERM")
+	}
+	if len(args) != 2 || signals[args[1]] == 0 {
 		ts.Fatalf("usage: end NAME [SIGNAL]")
 	}
-	signal := signals[strings.Join(args[1:], "")]
-	all := ts.Value(childrenKey{}).(children)
-	c := all[args[0]]
-	if c == nil || signal == 0 {
-		ts.Fatalf("no server %q or no such signal", args[0])
-	}
-	delete(all, args[0])
+	name, signal := args[0], signals[args[1]]
+	c := running(ts, name)
+	delete(ts.Value(childrenKey{}).(children), name)
 	ts.Check(c.cmd.Process.Signal(signal))
 	c.output.Wait()
 	err := c.cmd.Wait()
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok && signal == syscall.SIGKILL && !failed.Exited() {
-		err = nil
+	if neg || signal == syscall.SIGKILL {
+		if failed, ok := errors.AsType[*exec.ExitError](err); !ok || failed.Exited() {
+			ts.Fatalf("%s has ended by itself (%v)\n%s", name, err, c.printed())
+		}
+	} else if err != nil {
+		ts.Fatalf("%s: %v\n%s", name, err, c.printed())
 	}
-	if err != nil {
-		ts.Fatalf("%s: %v\n%s", args[0], err, c.all())
+	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), name+".out"), []byte(c.out.String()), 0o600))
+	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), name+".err"), []byte(c.err.String()), 0o600))
+}
+
+func running(ts *testscript.TestScript, name string) *child {
+	c := ts.Value(childrenKey{}).(children)[name]
+	if c == nil {
+		ts.Fatalf("there is no %q", name)
 	}
-	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), args[0]+".out"), []byte(c.out.String()), 0o600))
-	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), args[0]+".err"), []byte(c.err.String()), 0o600))
+	return c
 }
 
 func watch(ts *testscript.TestScript, neg bool, args []string) {
@@ -194,11 +214,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await NAME REGEXP")
 	}
-	c := ts.Value(childrenKey{}).(children)[args[0]]
-	if c == nil {
-		ts.Fatalf("there is no %q", args[0])
-	}
-	_, err := c.await(regexp.MustCompile(args[1]))
+	_, err := running(ts, args[0]).await(regexp.MustCompile(args[1]))
 	ts.Check(err)
 }
 
