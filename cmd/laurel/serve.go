@@ -84,7 +84,7 @@ func serverOptions(flags *flag.FlagSet, logLevel string) *server {
 	o.key.declare(flags, "the only one that is valid then")
 	flags.Var(&o.origins, "origins", "`list` of other web pages that may read and watch, such as https://game.example; * is all")
 	flags.BoolVar(&o.autoCreate, "auto-create", true, "create a board with the default settings when a score is submitted to one that does not exist")
-	flags.DurationVar(&o.rankInterval, "rank-interval", 250*time.Millisecond, "`time` between two publications of a member's rank, at the least")
+	flags.DurationVar(&o.rankInterval, "rank-interval", time.Second, "`time` between two publications of a member's rank, at the least")
 	flags.DurationVar(&o.drainDelay, "drain-delay", 0, "`time` to go on when told to stop, with /readyz saying no, so that a load balancer notices")
 	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", daemon.DefaultShutdownTimeout, "`time` that requests under way may take when told to stop")
 	flags.StringVar(&o.debugListen, "debug-listen", "", "`address` for profiles under /debug/pprof/; who reaches it can read the memory of the process")
