@@ -166,7 +166,24 @@ for (const [build, transport] of ways) {
       const first = await table(board);
       const page = await open(build);
 
-      // One after the other, so that the board has been quiet for at least three of them.
+      // The board is quiet when the first table that a viewer waits for is published.
+      await page.evaluate(
+        ([transport, channel]) => {
+          window.early = window.connect(transport);
+          window.followed.early = window.follow(window.early, channel, {});
+        },
+        [transport, `board:${board}`],
+      );
+      await until(
+        page,
+        (rev) => window.followed.early.publications.at(-1)?.rev === rev,
+        first.rev,
+        () => window.followed,
+      );
+      await page.evaluate(() => {
+        delete window.followed.early;
+        window.early.disconnect();
+      });
       for (const [name, options] of Object.entries(subscriptions)) {
         await page.evaluate(
           ([name, transport, channel, options]) => {
