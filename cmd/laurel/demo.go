@@ -33,7 +33,7 @@ on with what was there.`,
 			o := &demo{server: serverOptions(flags, "warn")}
 			flags.Uint64Var(&o.seed, "seed", 1, "`number` from which the crowd and what it does are made")
 			flags.IntVar(&o.members, "members", 1000, "`members` of the crowd")
-			flags.Float64Var(&o.rate, "rate", 50, "`submissions` a second by the crowd, on average")
+			flags.Float64Var(&o.rate, "rate", 100, "`submissions` a second by the crowd, on average")
 			return o.run
 		},
 	}
