@@ -18,7 +18,7 @@ FUZZTIME ?= 30s
 SOAK     ?= 30m
 BENCH    ?= all
 
-.PHONY: help test build lint bench fuzz soak web demo vuln clean packages go-lint go-test web-lint web-dist web-unit e2e
+.PHONY: help test build lint bench fuzz soak web picture demo vuln clean packages go-lint go-test web-lint web-dist web-unit e2e
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ soak: ## the oracle for SOAK=30m: kills and restarts under traffic, compared wit
 
 web: web/node_modules/.package-lock.json ## rebuild web/dist, which is committed
 	$(NPM) run build
+
+picture: build web/node_modules/.package-lock.json ## take docs/images/board.png anew, with the browser test's board
+	cd web && LAUREL_BIN=$(CURDIR)/bin/laurel LAUREL_SCREENSHOT=$(CURDIR)/docs/images/board.png \
+		node --test --test-name-pattern 'a picture' e2e/page.test.mjs
 
 demo: ## the demo on http://127.0.0.1:8000
 	go run ./cmd/laurel demo
