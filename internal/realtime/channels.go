@@ -128,11 +128,9 @@ func (r *Realtime) unsubscribedRank(c *connection, board, member string) {
 
 // refusal is what a client is told when the board that it asks for could not be read.
 func (r *Realtime) refusal(c *connection, board string, err error) error {
-	switch {
-	case errors.Is(err, leaderboard.ErrBoardNotFound):
+	if errors.Is(err, leaderboard.ErrBoardNotFound) {
 		return centrifuge.ErrorUnknownChannel
-	case c.client.Context().Err() == nil:
-		r.log.Error("cannot read a board for a viewer", "board", board, "err", err)
 	}
+	r.failed(c.client.Context(), board, err)
 	return errUnavailable
 }

@@ -517,3 +517,42 @@ func FuzzCommands(f *testing.F) {
 		}
 	})
 }
+
+// failing is a store that cannot read tables.
+type failing struct{ *counted }
+
+func (failing) Entries(context.Context, leaderboard.Ref, leaderboard.Range) (leaderboard.Page, error) {
+	return leaderboard.Page{}, errors.New("disk on fire")
+}
+
+// A client whose subscription fails because of the store keeps its connection
+// and is told to try again.
+func TestStoreThatFails(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	w.submit("race", "alice", 7)
+	p := w.websocket(nil)
+	refused := func(id int, channel string) {
+		t.Helper()
+		if r := p.subscribe(id, channel, ""); r.Error == nil || r.Error.Code != 100 || !r.Error.Temporary {
+			t.Errorf("%s: reply %+v, want a temporary error", channel, r)
+		}
+	}
+	w.node.reader = failing{w.store}
+	for id := range 50 {
+		refused(id+2, "board:race")
+	}
+	w.node.reader = w.store
+	if r := p.subscribe(99, "board:race", ""); r.Subscribe == nil {
+		t.Errorf("reply %+v, want a subscription", r)
+	}
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused(100, "board:race2")
+	refused(101, "rank:race#alice")
+	w.stop()
+	if n := strings.Count(log.String(), "disk on fire"); n == 0 || n > 4*maxLines {
+		t.Errorf("the cause is logged %d times, want about %d", n, maxLines)
+	}
+}

@@ -83,6 +83,7 @@ type Realtime struct {
 	call     func(ctx context.Context, method string, params []byte) ([]byte, error)
 	cacheTTL time.Duration
 	log      *slog.Logger
+	failures limiter
 	metrics  *metrics
 	node     *centrifuge.Node
 	handlers map[string]http.Handler // by path
@@ -269,7 +270,7 @@ func (r *Realtime) cacheEmpty(e centrifuge.CacheEmptyEvent) (centrifuge.CacheEmp
 	case errors.Is(err, leaderboard.ErrBoardNotFound):
 		return centrifuge.CacheEmptyReply{}, centrifuge.ErrorUnknownChannel
 	case err != nil:
-		r.log.Error("cannot read a table for its viewers", "board", board, "err", err)
+		r.failed(context.Background(), board, err)
 		return centrifuge.CacheEmptyReply{}, errUnavailable
 	}
 	return centrifuge.CacheEmptyReply{Populated: true}, nil
