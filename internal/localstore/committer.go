@@ -142,7 +142,7 @@ func (q *queue) take(group []*request) (_ []*request, closed bool) {
 func (s *Store) submit(ctx context.Context, r *request) (answer, error) {
 	err := ctx.Err()
 	if err == nil {
-		err = s.Writable()
+		err = s.refusal()
 	}
 	if err == nil {
 		err = s.queue.push(r)
@@ -202,10 +202,18 @@ func (s *Store) Writable() error {
 	if s.queue.isClosed() {
 		return errClosed
 	}
+	return s.refusal()
+}
+
+// refusal returns why writes are refused for now, or nil.
+func (s *Store) refusal() error {
 	if trouble := s.trouble.Load(); trouble != nil {
 		return trouble
 	}
-	return s.space.check()
+	if full := s.full.Load(); full != nil {
+		return full
+	}
+	return nil
 }
 
 // committer is what only the committer's goroutine uses.
@@ -239,6 +247,9 @@ func (s *Store) run() {
 // serve carries out requests until the disk fails, or until the queue is closed
 // and empty.
 func (s *Store) serve() (failed bool) {
+	look := time.NewTicker(s.opts.RetryInterval)
+	defer look.Stop()
+	s.lookForRoom()
 	for {
 		var closed bool
 		s.taken, closed = s.queue.take(s.taken[:0])
@@ -246,6 +257,11 @@ func (s *Store) serve() (failed bool) {
 		case len(s.taken) > 0:
 			if !s.process(s.taken) {
 				return true
+			}
+			select {
+			case <-look.C:
+				s.lookForRoom()
+			default:
 			}
 			continue
 		case len(s.garbage) > 0:
@@ -258,6 +274,8 @@ func (s *Store) serve() (failed bool) {
 		}
 		select {
 		case <-s.queue.ready:
+		case <-look.C:
+			s.lookForRoom()
 		case <-s.disk.fence.closed:
 			s.fail(s.disk.fence.err())
 			return true
@@ -268,6 +286,10 @@ func (s *Store) serve() (failed bool) {
 // process carries out requests as one group, and answers them. It returns false
 // if the disk failed.
 func (s *Store) process(taken []*request) bool {
+	if full := s.full.Load(); full != nil {
+		s.refuse(taken, full)
+		return true
+	}
 	g := &s.group
 	g.reset()
 	for _, r := range taken {
@@ -275,7 +297,7 @@ func (s *Store) process(taken []*request) bool {
 	}
 	if err := s.commitGroup(g); err != nil {
 		s.fail(err)
-		s.refuse(taken)
+		s.refuse(taken, s.trouble.Load())
 		return false
 	}
 	g.apply()
@@ -386,11 +408,10 @@ func (s *Store) sweep() error {
 	return nil
 }
 
-// refuse answers requests with why writes are not taken.
-func (s *Store) refuse(taken []*request) {
-	trouble := s.trouble.Load()
+// refuse answers requests with an error.
+func (s *Store) refuse(taken []*request, err error) {
 	for _, r := range taken {
-		r.answer = answer{err: trouble}
+		r.answer = answer{err: err}
 		r.done <- struct{}{}
 	}
 }

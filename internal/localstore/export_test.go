@@ -48,10 +48,3 @@ func Fill(ctx context.Context, dir string, n int) error {
 	}
 	return s.Close()
 }
-
-// LookAgain makes the store look at once how much room is on its disk.
-func LookAgain(s *Store) {
-	s.space.mu.Lock()
-	defer s.space.mu.Unlock()
-	s.space.last = s.space.last.Add(-spaceInterval)
-}

@@ -28,27 +28,34 @@ const dataDir = "data"
 // patience is how long something that must happen may take.
 const patience = 30 * time.Second
 
-// events is a log handler that tells when the disk came back, and when an
-// attempt to get it back was in vain. The channels hold one event, as one is
-// enough to know.
+// events is a log handler that tells when the disk came back or has room again,
+// when an attempt to get it back was in vain, and when it is nearly full. The
+// channels hold one event, as one is enough to know.
 type events struct {
 	slog.Handler
 
-	back, inVain chan struct{}
+	back, inVain, full chan struct{}
 }
 
 func newEvents() *events {
-	return &events{Handler: slog.DiscardHandler, back: make(chan struct{}, 1), inVain: make(chan struct{}, 1)}
+	return &events{
+		Handler: slog.DiscardHandler,
+		back:    make(chan struct{}, 1),
+		inVain:  make(chan struct{}, 1),
+		full:    make(chan struct{}, 1),
+	}
 }
 
 func (e *events) Enabled(context.Context, slog.Level) bool { return true }
 
 func (e *events) Handle(_ context.Context, r slog.Record) error {
-	switch {
-	case strings.HasPrefix(r.Message, "disk is back"):
+	switch r.Message {
+	case "disk is back, writes are taken", "disk has room again, writes are taken":
 		tell(e.back)
-	case r.Message == "disk is not back":
+	case "disk is not back":
 		tell(e.inVain)
+	case "disk is nearly full, writes are refused":
+		tell(e.full)
 	}
 	return nil
 }
@@ -74,7 +81,7 @@ func options(fs vfs.FS, e *events) localstore.Options {
 		FS:            fs,
 		Logger:        slog.New(e),
 		RetryInterval: time.Millisecond,
-		MemTableSize:  64 << 10, // so that a small workload fills several
+		MemTableSize:  32 << 10, // so that a small workload fills several
 	}
 }
 
@@ -136,7 +143,7 @@ func workload(rng *rand.Rand) []deed {
 		create(leaderboard.Board{ID: "b", Policy: leaderboard.Latest, Order: leaderboard.Ascending}),
 		create(leaderboard.Board{ID: "c", Policy: leaderboard.Best, Ties: leaderboard.LatestTie}),
 	}
-	for round := range 3 {
+	for round := range 2 {
 		for range 4 {
 			deeds = append(deeds, apply(submit("a")), apply(submit("b"), submit("c"), submit("a"), submit("b")))
 			var many []leaderboard.Op

@@ -62,8 +62,8 @@ type Options struct {
 	// failed; 0 is 30 s.
 	CommitTimeout time.Duration
 
-	// RetryInterval is the time between two attempts to get a failed disk back;
-	// 0 is 1 s.
+	// RetryInterval is the time between two attempts to get a failed disk back,
+	// and between two looks at how much room there is; 0 is 1 s.
 	RetryInterval time.Duration
 
 	// CacheSize and MemTableSize are Pebble's, in bytes; 0 is 8 MiB and 32 MiB.
@@ -98,7 +98,7 @@ type Store struct {
 	queue   queue
 	changes changeLog
 	trouble atomic.Pointer[leaderboard.Error] // why writes are refused; nil if they are taken
-	space   space
+	full    atomic.Pointer[leaderboard.Error] // the same for want of room on the disk
 
 	// mu guards which boards there are; a board's own mutex guards what it is.
 	// It is taken before a board's.
@@ -133,7 +133,6 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	s.log = s.opts.Logger
 	s.metrics = newMetrics(s)
 	s.queue.ready = make(chan struct{}, 1)
-	s.space = space{fs: s.fs, dir: dir, min: s.opts.MinFree}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
@@ -200,7 +199,7 @@ func makeDir(under vfs.FS, dir string) error {
 }
 
 // Close carries out what is waiting, and closes the store. Whoever comes later
-// gets [leaderboard.ErrShuttingDown].
+// gets [leaderboard.ErrShuttingDown]. On a disk that hangs, Close waits for it.
 func (s *Store) Close() error {
 	s.stop.Do(func() {
 		s.queue.close()
@@ -318,47 +317,6 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // disk instead.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.fence.close(fmt.Errorf(format, args...))
-}
-
-// space looks after the room on the disk.
-type space struct {
-	fs  vfs.FS
-	dir string
-	min int64 // bytes
-
-	mu   sync.Mutex // guards what follows
-	last time.Time
-	err  *leaderboard.Error
-}
-
-const spaceInterval = time.Second
-
-// check returns an error if there is too little room. It looks at most once in
-// an interval.
-func (s *space) check() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); now.Sub(s.last) >= spaceInterval {
-		s.last = now
-		s.err = s.look()
-	}
-	if s.err == nil {
-		return nil
-	}
-	return s.err
-}
-
-func (s *space) look() *leaderboard.Error {
-	if s.min < 0 {
-		return nil
-	}
-	// A file system that does not tell is not looked after.
-	usage, err := s.fs.GetDiskUsage(s.dir)
-	enough := err != nil || usage.AvailBytes >= uint64(s.min)
-	if enough {
-		return nil
-	}
-	return unavailable(fmt.Errorf("only %d bytes are free on the disk of %s, fewer than %d", usage.AvailBytes, s.dir, s.min))
 }
 
 func unavailable(cause error) *leaderboard.Error {

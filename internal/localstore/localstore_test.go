@@ -229,32 +229,26 @@ func TestOpenStopsAtFlippedBits(t *testing.T) {
 func TestWritesWaitForRoom(t *testing.T) {
 	mem := vfs.NewMem()
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30})
-	var looks atomic.Int64
-	fs := wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind == errorfs.OpGetDiskUsage && op.Path == dataDir {
-			looks.Add(1)
-		}
-		return nil
-	}))
-	opts := options(fs, newEvents())
+	e := newEvents()
+	opts := options(mem, e)
 	opts.MinFree = 100 << 20
 	s := open(t, dataDir, opts)
 	create(t, s, leaderboard.Board{ID: "race"})
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 99 << 20})
-	localstore.LookAgain(s)
+	await(t, e.full, "the store to see that the disk is nearly full")
 	_, err := s.Apply(t.Context(), one("race", "alice", 1))
-	if !errors.Is(err, leaderboard.ErrStorageUnavailable) || !strings.Contains(err.Error(), "free") {
+	if !errors.Is(err, leaderboard.ErrStorageUnavailable) || !strings.Contains(err.Error(), "99 MiB are free") {
 		t.Errorf("Apply on a full disk: %v, want %v", err, leaderboard.ErrStorageUnavailable)
+	}
+	if err := s.Writable(); !errors.Is(err, leaderboard.ErrStorageUnavailable) {
+		t.Errorf("Writable on a full disk: %v, want %v", err, leaderboard.ErrStorageUnavailable)
 	}
 	if view, err := s.Board(t.Context(), "race"); err != nil || view.Total != 0 {
 		t.Errorf("Board on a full disk: %+v, %v", view, err)
 	}
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 101 << 20})
-	localstore.LookAgain(s)
+	await(t, e.back, "the store to see that there is room")
 	submit(t, s, "race", "alice", 1)
-	if looks.Load() == 0 {
-		t.Error("nobody looked at the disk")
-	}
 }
 
 // TestHangingDiskIsGivenUp lets a sync hang: the submit that waits for it is
@@ -556,5 +550,51 @@ func TestDeletedBoardLeavesNoEntriesOnDisk(t *testing.T) {
 	}
 	if err := errors.Join(it.Close(), db.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestMetricsTellWhatIsThere(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	dir := t.TempDir()
+	s := open(t, dir, localstore.Options{Registerer: registry})
+	create(t, s, leaderboard.Board{ID: "race"})
+	create(t, s, leaderboard.Board{ID: "gone"})
+	for _, id := range []string{"race", "gone"} {
+		submit(t, s, id, "alice", 1)
+		submit(t, s, id, "bob", 1)
+	}
+	if err := s.DeleteBoard(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{
+		"laurel_store_boards":                1,
+		"laurel_store_entries":               2,
+		"laurel_store_operations_total":      4,
+		"laurel_store_unacknowledged_boards": 2,
+		"laurel_store_writable":              1,
+		"laurel_store_disk_failures_total":   0,
+	}
+	wantMetrics(t, registry, want)
+	shut(t, s)
+	open(t, dir, localstore.Options{Registerer: registry})
+	want["laurel_store_operations_total"] = 0
+	wantMetrics(t, registry, want)
+}
+
+func wantMetrics(t *testing.T, registry *prometheus.Registry, want map[string]float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+	}
+	for name, value := range want {
+		if v, ok := got[name]; !ok || v != value {
+			t.Errorf("%s = %v (there: %t), want %v", name, v, ok, value)
+		}
 	}
 }

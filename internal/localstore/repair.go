@@ -34,7 +34,7 @@ func (s *Store) heal() bool {
 	for {
 		var closed bool
 		s.taken, closed = s.queue.take(s.taken[:0])
-		s.refuse(s.taken)
+		s.refuse(s.taken, s.trouble.Load())
 		if closed && !trying {
 			return false
 		}
@@ -90,8 +90,8 @@ func (s *Store) tryDisk(failed *disk) healed {
 
 // probe finds out whether the disk takes writes, without the database.
 func (s *Store) probe() error {
-	if err := s.space.look(); err != nil {
-		return err.Err
+	if err := s.room(); err != nil {
+		return err
 	}
 	name := s.fs.PathJoin(s.dir, "laurel.probe")
 	file, err := s.fs.Create(name, vfs.WriteCategoryUnspecified)
@@ -178,4 +178,34 @@ func (s *Store) remembered(key []byte, byNumber map[uint32]*board) ([]byte, erro
 		return binary.AppendUvarint(nil, s.acked), nil
 	}
 	return nil, nil
+}
+
+// room returns an error if there is too little of it on the disk. A file system
+// that does not tell is not looked after.
+func (s *Store) room() error {
+	if s.opts.MinFree < 0 {
+		return nil
+	}
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	enough := err != nil || usage.AvailBytes >= uint64(s.opts.MinFree)
+	if enough {
+		return nil
+	}
+	return fmt.Errorf("only %d MiB are free on the disk of %s, and %d are asked for", usage.AvailBytes>>20, s.dir, s.opts.MinFree>>20)
+}
+
+// lookForRoom refuses writes while there is too little room. It is better to
+// stop while the database can still tidy up than when nothing goes any more.
+func (s *Store) lookForRoom() {
+	err, was := s.room(), s.full.Load()
+	switch {
+	case err != nil:
+		s.full.Store(unavailable(err))
+		if was == nil {
+			s.log.Error("disk is nearly full, writes are refused", "error", err)
+		}
+	case was != nil:
+		s.full.Store(nil)
+		s.log.Info("disk has room again, writes are taken", "dir", s.dir)
+	}
 }
