@@ -39,6 +39,7 @@ other load tools.
 			var opts bench.Options
 			flags.StringVar(&opts.Dir, "bench-dir", "", "`directory` in which data directories are made, and so the disk that is measured; that for temporary files if there is none")
 			flags.BoolVar(&opts.Quick, "quick", false, "do only a little of everything: to see that it works, with figures that mean nothing")
+			flags.StringVar(&opts.Profile, "profile", "", "`file` that gets a profile of the server's processor time in the part http, for go tool pprof; the number of connections is added to its name")
 			return func(ctx context.Context, t terminal, args []string) error {
 				if slices.Equal(args, []string{"yardstick"}) {
 					return bench.ServeYardstick(ctx, t.Out)

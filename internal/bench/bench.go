@@ -57,6 +57,10 @@ type Options struct {
 	Dir    string    // where data directories are made; "" is that for temporary files
 	Source string    // the source tree, for the parts that need it
 
+	// Profile is the name of a file that gets a profile of the server's
+	// processor time under the load of HTTP; "" is none.
+	Profile string
+
 	// Quick makes everything so small that the figures mean nothing: to see
 	// that it works.
 	Quick bool
@@ -74,7 +78,7 @@ func Run(ctx context.Context, parts []Part, opts Options) error {
 	if opts.Quick {
 		b.size = quick
 	}
-	b.table.out = opts.Out
+	b.out = opts.Out
 	b.header()
 	start := time.Now()
 	for _, part := range parts {
@@ -111,7 +115,8 @@ type sizes struct {
 	published   int   // publications in a turn
 	connections int   // idle ones
 	viewers     int
-	rate        float64 // submits a second under sustained load
+	rate        float64       // submits a second under sustained load
+	warm        time.Duration // of the load: until everything that grows to a size, such as the store's buffers, has it
 	load        time.Duration
 	interval    time.Duration // between two looks at the load
 }
@@ -121,7 +126,7 @@ var full = sizes{
 	members:  1_000_000,
 	restarts: []int{1_000_000, 10_000_000}, boards: []int{1000, 100_000, 1_000_000},
 	samples: 150, published: 10, connections: 5000,
-	viewers: 100, rate: 20_000, load: 30 * time.Second, interval: 5 * time.Second,
+	viewers: 100, rate: 20_000, warm: 45 * time.Second, load: 75 * time.Second, interval: 5 * time.Second,
 }
 
 var quick = sizes{
@@ -129,7 +134,7 @@ var quick = sizes{
 	members:  2000,
 	restarts: []int{1000, 2000}, boards: []int{1000, 2000},
 	samples: 5, published: 2, connections: 20,
-	viewers: 5, rate: 1000, load: time.Second, interval: 500 * time.Millisecond,
+	viewers: 5, rate: 1000, warm: 500 * time.Millisecond, load: time.Second, interval: 500 * time.Millisecond,
 }
 
 // newDir returns a path for a data directory.

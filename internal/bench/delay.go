@@ -101,33 +101,33 @@ func (b *bench) traceUnder(ctx context.Context, p *process, v *viewer, boards []
 	return d, total.rate(), errors.Join(err, loadErr)
 }
 
-// trace sends scores one after the other, each of which changes the top, and
-// waits until the viewer has a table with it.
-func trace(ctx context.Context, p *process, v *viewer, samples int, pause func() time.Duration) (delays, error) {
-	c, err := dial(ctx, p.addr)
+// trace sends so many scores one after the other, and waits for each until the
+// viewer has a table with it. With a context that ends it returns those it has
+// and the context's error.
+func trace(ctx context.Context, p *process, v *viewer, samples int, pause func() time.Duration) (d delays, err error) {
+	c, err := dial(context.WithoutCancel(ctx), p.addr)
 	if err != nil {
-		return delays{}, err
+		return d, err
 	}
 	defer c.Close()
-	var d delays
-	request := single(p, benchBoard, memberName(0), 1)
+	request := single(p, benchBoard, memberName(0), 1) // which changes the top
 	for range samples {
 		if err := sleep(ctx, pause()); err != nil {
-			return delays{}, err
+			return d, err
 		}
 		start := time.Now()
 		answer, err := c.do(request)
 		if err != nil {
-			return delays{}, err
+			return d, err
 		}
 		answered := time.Since(start)
 		rev, err := revOf(answer)
 		if err != nil {
-			return delays{}, err
+			return d, err
 		}
 		at, err := v.await(ctx, rev)
 		if err != nil {
-			return delays{}, err
+			return d, err
 		}
 		d.answer = append(d.answer, answered)
 		d.message = append(d.message, at.Sub(start))

@@ -6,10 +6,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"sync"
 	"time"
 )
 
-const benchBoard = "race"
+const (
+	benchBoard  = "race"
+	httpMembers = 100_000
+)
 
 // side is one of two servers under the same load.
 type side struct {
@@ -19,12 +24,12 @@ type side struct {
 	requests  float64
 	cpu       time.Duration // of the server
 	tool      time.Duration // of the load tool meanwhile
+	took      time.Duration
 }
 
 func measureHTTP(ctx context.Context, b *bench) (err error) {
-	const boardMembers = 100_000
 	dir := b.newDir()
-	if err := fill(ctx, dir, map[string]int{benchBoard: min(boardMembers, b.size.members)}); err != nil {
+	if err := fill(ctx, dir, map[string]int{benchBoard: min(httpMembers, b.size.members)}); err != nil {
 		return err
 	}
 	laurel, err := b.serve(ctx, dir)
@@ -46,6 +51,11 @@ func measureHTTP(ctx context.Context, b *bench) (err error) {
 		}
 		if err := b.takeTurns(ctx, connections, ours, theirs); err != nil {
 			return err
+		}
+		if b.Profile != "" {
+			if err := b.profile(ctx, laurel, connections); err != nil {
+				return err
+			}
 		}
 		after, err := laurel.metrics(ctx)
 		if err != nil {
@@ -76,22 +86,29 @@ func measureHTTP(ctx context.Context, b *bench) (err error) {
 		commit, _ := after.mean("laurel_store_commit_seconds", before)
 		b.notef("the load tool takes %s a request on the same cores, %s at the yardstick; turns' ratios from %.2f to %.2f",
 			span(per(ours, ours.tool)), span(per(theirs, theirs.tool)), quantile(ratios, 0), quantile(ratios, 1))
+		cores := func(s *side) float64 { return (s.cpu + s.tool).Seconds() / s.took.Seconds() }
+		b.notef("server and load tool together use %.2f cores, %.2f with the yardstick; what is missing to %d they wait, or others have", cores(ours), cores(theirs), runtime.NumCPU())
 		b.notef("a commit makes %.0f submits durable and takes %s", group, span(time.Duration(commit*float64(time.Second))))
 	}
 	return nil
+}
+
+// singles returns connections for requests of one score.
+func (b *bench) singles(ctx context.Context, p *process, connections int) (*pool, error) {
+	rng := rand.New(rand.NewPCG(2, 0))
+	requests := make([][]byte, 4096)
+	for i := range requests {
+		requests[i] = single(p, benchBoard, memberName(rng.IntN(min(httpMembers, b.size.members))), rng.Int64N(100))
+	}
+	return newPool(ctx, p, connections, requests)
 }
 
 // takeTurns loads both sides in turns.
 func (b *bench) takeTurns(ctx context.Context, connections int, sides ...*side) error {
 	pools := make([]*pool, len(sides))
 	for i, s := range sides {
-		rng := rand.New(rand.NewPCG(2, 0))
-		requests := make([][]byte, 4096)
-		for j := range requests {
-			requests[j] = single(s.process, benchBoard, memberName(rng.IntN(min(100_000, b.size.members))), rng.Int64N(100))
-		}
 		var err error
-		if pools[i], err = newPool(ctx, s.process, connections, requests); err != nil {
+		if pools[i], err = b.singles(ctx, s.process, connections); err != nil {
 			return err
 		}
 		defer pools[i].close()
@@ -135,5 +152,29 @@ func (s *side) turn(ctx context.Context, pl *pool, d time.Duration) error {
 	s.requests += float64(t.requests)
 	s.cpu += serverAfter - server
 	s.tool += toolAfter - tool
+	s.took += t.took
 	return nil
+}
+
+// profile writes a profile of the server under load to the file that the options
+// name, with the number of connections at its end.
+func (b *bench) profile(ctx context.Context, p *process, connections int) error {
+	pl, err := b.singles(ctx, p, connections)
+	if err != nil {
+		return err
+	}
+	defer pl.close()
+	seconds := int(max(time.Second, 2*b.size.turn).Seconds())
+	var wg sync.WaitGroup
+	var profile []byte
+	var profileErr error
+	wg.Go(func() {
+		profile, profileErr = get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.debug, seconds))
+	})
+	_, err = pl.closedLoop(ctx, time.Duration(seconds+1)*time.Second)
+	wg.Wait()
+	if err := errors.Join(err, profileErr); err != nil {
+		return err
+	}
+	return os.WriteFile(fmt.Sprint(b.Profile, ".", connections), profile, 0o644)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -53,7 +54,12 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 	var d delays
 	start := time.Now()
 	wg.Go(func() { loadErr = o.run(loading) })
-	wg.Go(func() { d, traceErr = traceUntil(loading, p, viewers[0]) })
+	wg.Go(func() {
+		pause := func() time.Duration { return 50*time.Millisecond + rand.N(100*time.Millisecond) }
+		if d, traceErr = trace(loading, p, viewers[0], math.MaxInt, pause); errors.Is(traceErr, loading.Err()) {
+			traceErr = nil
+		}
+	})
 	looks, err := b.watchLoad(loading, p, o, viewers, liveBefore.resident)
 	wg.Wait()
 	end := time.Now()
@@ -88,11 +94,16 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 	b.row(row{what: fmt.Sprintf("  p99 of %d", len(d.message)), ours: span(quantile(d.message, 0.99)), yardstick: span(quantile(d.answer, 0.99)) + " until the answer"})
 	b.row(row{what: "answer to a batch: p50", ours: span(median(total.latencies))})
 	b.row(row{what: "  p99", ours: span(quantile(total.latencies, 0.99))})
-	third := looks[len(looks)/3] // when the collector has found its pace
 	last := looks[len(looks)-1]
+	early := last
+	for _, l := range looks {
+		if l.at >= b.size.warm && l.at < early.at {
+			early = l
+		}
+	}
 	b.row(row{
-		what: "resident memory at the end", ours: size(last.resident), yardstick: fmt.Sprintf("%s after %.0f s", size(third.resident), third.at.Seconds()),
-		ratio: last.resident / third.resident, target: atMost(last.resident/third.resident, 1.1, ""),
+		what: "resident memory at the end", ours: size(last.resident), yardstick: fmt.Sprintf("%s after %.0f s", size(early.resident), early.at.Seconds()),
+		ratio: last.resident / early.resident, target: atMost(last.resident/early.resident, 1.1, ""),
 	})
 	b.row(row{
 		what: "memory in use at the end", ours: size(liveAfter.live), yardstick: size(liveBefore.live) + " at the start",
@@ -120,21 +131,6 @@ func loadRequests(p *process, n int) [][]byte {
 		})
 	}
 	return requests
-}
-
-// traceUntil traces until the context ends.
-func traceUntil(ctx context.Context, p *process, v *viewer) (delays, error) {
-	var all delays
-	for {
-		d, err := trace(ctx, p, v, 1, func() time.Duration { return 50*time.Millisecond + rand.N(100*time.Millisecond) })
-		if ctx.Err() != nil {
-			return all, nil
-		}
-		if err != nil {
-			return delays{}, err
-		}
-		all.answer, all.message = append(all.answer, d.answer...), append(all.message, d.message...)
-	}
 }
 
 // look is what the load does at a moment, and did since the last one.
