@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -58,7 +58,10 @@ other load tools.
 					return err
 				}
 				err = bench.Run(ctx, chosen, opts)
-				return cmp.Or(unlessStopped(ctx, err), ctx.Err())
+				if ctx.Err() != nil {
+					return errors.New("stopped before the end")
+				}
+				return err
 			}
 		},
 	}

@@ -161,7 +161,8 @@ func (p *process) wait() error {
 
 // stop ends the process as an operator would, and waits for that.
 func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	// It may have ended already: by itself, or since the context has.
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	cut := time.AfterFunc(stopTimeout, func() { _ = p.cmd.Process.Kill() })
@@ -174,7 +175,7 @@ func (p *process) stop() error {
 
 // kill ends the process at once.
 func (p *process) kill() error {
-	if err := p.cmd.Process.Kill(); err != nil {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	_ = p.wait() // that it was killed
