@@ -89,7 +89,7 @@ type Entry struct {
 // Standing is one member's entry.
 type Standing struct {
 	Entry
-	Percentile float64 `json:"percentile"` // share of the members, 0 to 100, that stand behind or level
+	Percentile float64 `json:"percentile"` // share of the other members, 0 to 100, that stand below this rank
 	Position
 }
 

@@ -96,7 +96,7 @@ export function reduce(state: State, message: Message): State {
     case 'described':
       return describe({ ...state, now: message.at, presence: 'found' }, message.board);
     case 'missing':
-      // A board that comes back under the same name counts its revs anew.
+      // A board that comes back under the same name is another one, empty at first.
       return { ...initial, now: message.at, presence: 'missing', follows: state.follows };
     case 'subscribed': {
       const fresh = message.table || message.epoch !== state.epoch;
