@@ -31,6 +31,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,6 +154,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.checkManifest(); err != nil {
+		return errors.Join(err, s.lock.Close())
+	}
 	s.disk, err = s.openDisk()
 	if err != nil {
 		return errors.Join(err, s.lock.Close())
@@ -224,6 +228,33 @@ type disk struct {
 
 // databaseDir is where in the data directory the database is.
 const databaseDir = "db"
+
+// checkManifest looks for a database that has lost the file which says that it
+// is one: Pebble would begin an empty one in its place.
+func (s *Store) checkManifest() error {
+	dir := s.fs.PathJoin(s.dir, databaseDir)
+	found, err := pebble.Peek(dir, s.fs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return s.damaged(err)
+	}
+	if found.Exists {
+		return nil
+	}
+	names, err := s.fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		// A crash while the database is made leaves neither behind.
+		if strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".sst") {
+			return fmt.Errorf("%w: %s has data, such as %s, but no manifest", ErrDamaged, dir, name)
+		}
+	}
+	return nil
+}
 
 func (s *Store) openDisk() (*disk, error) {
 	d := &disk{fence: newFence(s.fs), flushed: make(chan struct{}, 1)}

@@ -224,6 +224,29 @@ func TestOpenStopsAtFlippedBits(t *testing.T) {
 	}
 }
 
+// TestOpenStopsAtLostManifest takes away what says that there is a database.
+func TestOpenStopsAtLostManifest(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, localstore.Options{})
+	create(t, s, leaderboard.Board{ID: "race"})
+	shut(t, s)
+	markers, err := filepath.Glob(filepath.Join(dir, "db", "marker.manifest.*"))
+	if err != nil || len(markers) != 1 {
+		t.Fatalf("markers: %v, %v", markers, err)
+	}
+	if err := os.Remove(markers[0]); err != nil {
+		t.Fatal(err)
+	}
+	s, err = localstore.Open(t.Context(), dir, localstore.Options{})
+	if err == nil {
+		shut(t, s)
+		t.Fatal("Open began an empty store beside the data")
+	}
+	if !errors.Is(err, localstore.ErrDamaged) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("error %v, want ErrDamaged and the directory", err)
+	}
+}
+
 // TestWritesWaitForRoom takes no writes while the disk is nearly full, and takes
 // them again when it is not.
 func TestWritesWaitForRoom(t *testing.T) {
