@@ -1,10 +1,15 @@
 package realtime
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/centrifugal/centrifuge"
 )
@@ -44,6 +49,11 @@ func (r *Realtime) Handler() http.Handler {
 // admit refuses pages of other origins, and everybody while the node is not running.
 func (r *Realtime) admit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.ContentLength != 0 {
+			// Also for a body that is not read: before net/http answers, it waits for
+			// the rest of one. A writer that knows no deadlines is one of a test.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.bodyTimeout))
+		}
 		header := w.Header()
 		header.Add("Vary", "Origin")
 		origin := req.Header.Get("Origin")
@@ -67,8 +77,32 @@ func (r *Realtime) admit(h http.Handler) http.Handler {
 			http.Error(w, "starting or stopping", http.StatusServiceUnavailable)
 			return
 		}
+		if req.ContentLength != 0 && !readBody(w, req) {
+			return
+		}
 		h.ServeHTTP(w, req)
 	})
+}
+
+// readBody reads a request's body before the library does, which would wait for
+// it without end, or answers why not. What follows has no deadline any more.
+func readBody(w http.ResponseWriter, req *http.Request) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxMessage))
+	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // as above
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		return true
+	}
+	w.Header().Set("Connection", "close") // the rest is not waited for
+	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
+	case tooLarge:
+		http.Error(w, fmt.Sprintf("the body has more than %d bytes", maxMessage), http.StatusRequestEntityTooLarge)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		http.Error(w, "the body did not arrive in time", http.StatusRequestTimeout)
+	default:
+		http.Error(w, "the body could not be read to its end", http.StatusBadRequest)
+	}
+	return false
 }
 
 // origins are the pages that may connect beside those of the server itself.

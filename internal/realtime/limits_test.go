@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/centrifugal/centrifuge"
 	"github.com/coder/websocket"
@@ -145,6 +146,50 @@ func TestHostileRequests(t *testing.T) {
 			t.Errorf("%s %s %.20q: status %d, want %d", c.method, c.path, c.body, resp.StatusCode, c.status)
 		}
 	}
+}
+
+// A body that does not arrive is given up, also where none is read, and what is
+// left of its connection ends.
+func TestSlowBodiesAreGivenUp(t *testing.T) {
+	w := newWorld(t, Options{BodyTimeout: 50 * time.Millisecond})
+	w.submit("race", "alice", 7)
+	p := w.stream("/connection/http_stream")
+	for _, c := range []struct {
+		request string
+		status  int
+	}{
+		{"POST /connection/http_stream", http.StatusRequestTimeout},
+		{"POST /connection/sse", http.StatusRequestTimeout},
+		{"POST /emulation", http.StatusRequestTimeout},
+		{"GET /emulation", http.StatusRequestTimeout},
+		{"GET /connection/sse?cf_connect={}", http.StatusRequestTimeout},
+		{"OPTIONS /emulation", http.StatusNoContent},
+		{"POST /emulation HTTP/1.1\r\nOrigin: https://evil.example", http.StatusForbidden},
+	} {
+		for _, body := range []string{"Content-Length: 24\r\n\r\n{\"id\":", "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"id"} {
+			request := c.request
+			if !strings.Contains(request, "HTTP/1.1") {
+				request += " HTTP/1.1"
+			}
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, request+"\r\nHost: x\r\n"+body); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(conn)
+			if status := fmt.Sprintf("HTTP/1.1 %d ", c.status); err != nil || !strings.HasPrefix(string(answer), status) {
+				t.Errorf("%q is answered %.100q (%v), want %s", request, answer, err, status)
+			}
+			_ = conn.Close()
+		}
+	}
+	// The time was for the body alone: by now it has passed for a stream, too.
+	want(t, "leader", p.subscribe(2, "board:race", "").Subscribe.Publications[0].table(t).Leaders[0].Name, "alice")
 }
 
 func TestOrigins(t *testing.T) {

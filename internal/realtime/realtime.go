@@ -48,6 +48,7 @@ type Options struct {
 	Origins []string
 
 	RankInterval time.Duration // between two publications of a member's standing at the least; 0 is 250 ms
+	BodyTimeout  time.Duration // in which a request's body must arrive; 0 is 10 s
 	QueueSize    int           // bytes that may wait for a slow connection before it is closed; 0 is 1 MiB
 	CacheTTL     time.Duration // how long a table is kept that is neither published nor read, in whole seconds; 0 is an hour
 
@@ -79,18 +80,19 @@ const (
 
 // Realtime holds the connections of viewers. Its Run must be called, once.
 type Realtime struct {
-	reader   Reader
-	call     func(ctx context.Context, method string, params []byte) ([]byte, error)
-	cacheTTL time.Duration
-	log      *slog.Logger
-	failures limiter
-	metrics  *metrics
-	node     *centrifuge.Node
-	handlers map[string]http.Handler // by path
-	origins  origins
-	ranks    *ranks
-	fills    singleflight.Group // by board
-	epoch    atomic.Value       // a string: that of the newest table seen
+	reader      Reader
+	call        func(ctx context.Context, method string, params []byte) ([]byte, error)
+	cacheTTL    time.Duration
+	bodyTimeout time.Duration
+	log         *slog.Logger
+	failures    limiter
+	metrics     *metrics
+	node        *centrifuge.Node
+	handlers    map[string]http.Handler // by path
+	origins     origins
+	ranks       *ranks
+	fills       singleflight.Group // by board
+	epoch       atomic.Value       // a string: that of the newest table seen
 
 	running chan struct{} // closed when the node runs
 
@@ -110,6 +112,9 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 	}
 	if opts.RankInterval == 0 {
 		opts.RankInterval = 250 * time.Millisecond
+	}
+	if opts.BodyTimeout == 0 {
+		opts.BodyTimeout = 10 * time.Second
 	}
 	if opts.CacheTTL == 0 {
 		opts.CacheTTL = time.Hour
@@ -142,14 +147,15 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 		return nil, err
 	}
 	r := &Realtime{
-		reader:   reader,
-		call:     opts.RPC,
-		cacheTTL: opts.CacheTTL,
-		log:      opts.Log,
-		metrics:  newMetrics(opts.Metrics),
-		node:     node,
-		origins:  origins,
-		running:  make(chan struct{}),
+		reader:      reader,
+		call:        opts.RPC,
+		cacheTTL:    opts.CacheTTL,
+		bodyTimeout: opts.BodyTimeout,
+		log:         opts.Log,
+		metrics:     newMetrics(opts.Metrics),
+		node:        node,
+		origins:     origins,
+		running:     make(chan struct{}),
 	}
 	r.ranks = newRanks(reader, opts.RankInterval, runtime.GOMAXPROCS(0), r.publishRank, r.metrics, r.log)
 	r.handlers = newHandlers(node)
