@@ -58,6 +58,8 @@ type Options struct {
 	// DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
 
+	BodyTimeout time.Duration // in which a request's body must arrive; 0 is DefaultBodyTimeout
+
 	DebugListen string // address for profiles; "" is none
 
 	Version string
@@ -67,6 +69,7 @@ type Options struct {
 // The defaults of Options.
 const (
 	DefaultListen          = "127.0.0.1:8000"
+	DefaultBodyTimeout     = 10 * time.Second
 	DefaultShutdownTimeout = 10 * time.Second
 )
 
@@ -102,6 +105,7 @@ type Daemon struct {
 // Nothing is served until Run. What the store says about its directory, for
 // instance [localstore.InUseError], is in the error's chain.
 func Open(ctx context.Context, opts Options) (*Daemon, error) {
+	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
 	d := &Daemon{opts: opts, log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -270,18 +274,20 @@ func (d *Daemon) ready(context.Context) error {
 // build makes the parts that stand on the store.
 func (d *Daemon) build(keys *auth.Keys) error {
 	service := api.New(d.service, keys, api.Options{
-		Origins:    d.opts.Origins,
-		Checks:     []api.Check{{Name: "running", Check: d.ready}},
-		Metrics:    telemetry.MetricsHandler(d.registry),
-		Version:    d.opts.Version,
-		Log:        d.log.With("part", "api"),
-		Registerer: d.registry,
+		BodyTimeout: d.opts.BodyTimeout,
+		Origins:     d.opts.Origins,
+		Checks:      []api.Check{{Name: "running", Check: d.ready}},
+		Metrics:     telemetry.MetricsHandler(d.registry),
+		Version:     d.opts.Version,
+		Log:         d.log.With("part", "api"),
+		Registerer:  d.registry,
 	})
 	var err error
 	d.realtime, err = realtime.New(d.store, realtime.Options{
 		RPC:          service.RPC,
 		Origins:      d.opts.Origins,
 		RankInterval: d.opts.RankInterval,
+		BodyTimeout:  d.opts.BodyTimeout,
 		Log:          d.log.With("part", "realtime"),
 		Metrics:      d.registry,
 	})
@@ -323,18 +329,25 @@ func bounded(h http.Handler) http.Handler {
 	})
 }
 
-// streams serves the paths of live connections, for which there is no such
-// time, and leaves the others to rest.
+// streams serves the paths of live connections, which may take as long as they
+// like to take what they are sent, and leaves the others to rest, which takes no
+// bodies.
 func (d *Daemon) streams(rest http.Handler) http.Handler {
 	live := http.NewServeMux()
 	d.realtime.Register(live)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := live.Handler(r)
+		// Every writer of net/http's server has deadlines.
+		control := http.NewResponseController(w)
 		if pattern == "" {
+			if r.ContentLength != 0 {
+				// The page reads no body, but net/http waits for it before it answers.
+				_ = control.SetReadDeadline(time.Now().Add(d.opts.BodyTimeout))
+			}
 			rest.ServeHTTP(w, r)
 			return
 		}
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		_ = control.SetWriteDeadline(time.Time{})
 		h.ServeHTTP(w, r)
 	})
 }

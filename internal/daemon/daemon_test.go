@@ -27,7 +27,10 @@ import (
 // seconds, if the connection was made again before.
 var sdkTimeout = goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, sdkTimeout) }
+// The library waits a second before it lets go of a channel, also when the node has ended.
+var channelsEnd = goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, sdkTimeout, channelsEnd) }
 
 const key = "0123456789abcdef"
 
