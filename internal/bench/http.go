@@ -24,6 +24,7 @@ type side struct {
 	requests  float64
 	cpu       time.Duration // of the server
 	tool      time.Duration // of the load tool meanwhile
+	machine   time.Duration // of everything
 	took      time.Duration
 }
 
@@ -86,8 +87,15 @@ func measureHTTP(ctx context.Context, b *bench) (err error) {
 		commit, _ := after.mean("laurel_store_commit_seconds", before)
 		b.notef("the load tool takes %s a request on the same cores, %s at the yardstick; turns' ratios from %.2f to %.2f",
 			span(per(ours, ours.tool)), span(per(theirs, theirs.tool)), quantile(ratios, 0), quantile(ratios, 1))
-		cores := func(s *side) float64 { return (s.cpu + s.tool).Seconds() / s.took.Seconds() }
-		b.notef("server and load tool together use %.2f cores, %.2f with the yardstick; what is missing to %d they wait, or others have", cores(ours), cores(theirs), runtime.NumCPU())
+		cores := func(d, took time.Duration) float64 { return d.Seconds() / took.Seconds() }
+		for _, with := range []struct {
+			*side
+			what string
+		}{{ours, "ours"}, {theirs, "the yardstick"}} {
+			b.notef("of %d cores, with %s, the server has %.2f, the load tool %.2f, others %.2f and nobody %.2f", runtime.NumCPU(), with.what,
+				cores(with.cpu, with.took), cores(with.tool, with.took), cores(with.machine-with.cpu-with.tool, with.took),
+				float64(runtime.NumCPU())-cores(with.machine, with.took))
+		}
 		b.notef("a commit makes %.0f submits durable and takes %s", group, span(time.Duration(commit*float64(time.Second))))
 	}
 	return nil
@@ -127,11 +135,7 @@ func (b *bench) takeTurns(ctx context.Context, connections int, sides ...*side) 
 }
 
 func (s *side) turn(ctx context.Context, pl *pool, d time.Duration) error {
-	server, err := s.process.cpu()
-	if err != nil {
-		return err
-	}
-	tool, err := cpu(os.Getpid())
+	before, err := s.times()
 	if err != nil {
 		return err
 	}
@@ -139,21 +143,32 @@ func (s *side) turn(ctx context.Context, pl *pool, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	serverAfter, err := s.process.cpu()
-	if err != nil {
-		return err
-	}
-	toolAfter, err := cpu(os.Getpid())
+	after, err := s.times()
 	if err != nil {
 		return err
 	}
 	s.rates = append(s.rates, t.rate())
 	s.latencies = append(s.latencies, quantile(t.latencies, 0.99))
 	s.requests += float64(t.requests)
-	s.cpu += serverAfter - server
-	s.tool += toolAfter - tool
+	s.cpu += after.server - before.server
+	s.tool += after.tool - before.tool
+	s.machine += after.machine - before.machine
 	s.took += t.took
 	return nil
+}
+
+// times are processor times until now.
+type times struct{ server, tool, machine time.Duration }
+
+func (s *side) times() (t times, err error) {
+	if t.server, err = s.process.cpu(); err != nil {
+		return t, err
+	}
+	if t.tool, err = cpu(os.Getpid()); err != nil {
+		return t, err
+	}
+	t.machine, err = machineCPU()
+	return t, err
 }
 
 // profile writes a profile of the server under load to the file that the options

@@ -207,6 +207,20 @@ func cpu(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / tickRate, nil
 }
 
+// machineCPU returns the processor time that the whole machine has used, with what
+// its host has kept from it.
+func machineCPU() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	var user, nice, system, idle, wait, irq, softirq, steal int64
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &irq, &softirq, &steal); err != nil {
+		return 0, fmt.Errorf("/proc/stat: %w", err)
+	}
+	return time.Duration(user+nice+system+irq+softirq+steal) * time.Second / tickRate, nil
+}
+
 func (p *process) cpu() (time.Duration, error) { return cpu(p.cmd.Process.Pid) }
 
 // resident returns how many bytes of memory the process has.
