@@ -58,6 +58,10 @@ type world struct {
 	log     bytes.Buffer // written by the feed's Run
 	metrics *prometheus.Registry
 
+	// Held while a score is submitted: that creates the board first, and the feed is
+	// not to read it in between, which it might or might not.
+	writing sync.RWMutex
+
 	mu        sync.Mutex
 	published []publication
 	changed   []string                     // what the observer was told
@@ -76,12 +80,24 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// gated is a store whose boards are not read while somebody writes.
+type gated struct {
+	*storetest.Model
+	writing *sync.RWMutex
+}
+
+func (g gated) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+	g.writing.RLock()
+	defer g.writing.RUnlock()
+	return g.Model.Entries(ctx, at, r)
+}
+
 // run starts a feed and returns what ends it and waits for its end. At the
 // latest that is the end of the test.
 func (w *world) run(concurrency int) (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
 	w.metrics = prometheus.NewRegistry()
-	f := feed.New(w.store, w, feed.Options{
+	f := feed.New(gated{w.store, &w.writing}, w, feed.Options{
 		Observer: w, Concurrency: concurrency, Metrics: w.metrics,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
@@ -161,6 +177,8 @@ func (w *world) create(b leaderboard.Board) {
 
 func (w *world) submit(board, member string, score int) {
 	w.Helper()
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	_, err := w.service.Submit(w.Context(), board, []leaderboard.Submission{
 		{Member: member, Score: leaderboard.ScaledDecimal(int64(score), 0)},
 	})
