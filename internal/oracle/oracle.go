@@ -160,14 +160,14 @@ func (r *run) play(ctx context.Context, world *sim.World) (Report, error) {
 // disturb does things to the server until the traffic is over, and leaves it running.
 func (r *run) disturb(ctx, playing context.Context) {
 	rng := rand.New(rand.NewPCG(r.opts.Seed, 1))
-	for {
+	for first := true; ; first = false {
 		wait := 200*time.Millisecond + time.Duration(rng.Int64N(int64(1500*time.Millisecond)))
 		if !pause(playing, wait) {
 			return
 		}
 		var err error
 		switch fault := rng.IntN(10); {
-		case fault < 6:
+		case fault < 6 || first: // however short the run, it has one
 			r.count(func(rep *Report) { rep.Kills++ })
 			err = r.srv.kill()
 		case fault < 8:
