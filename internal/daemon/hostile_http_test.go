@@ -22,16 +22,24 @@ import (
 // scrap begins the names of boards that attackers with a key delete.
 const scrap = "scrap-"
 
-// boardNames are those that attackers with a key write to.
+// boardNames are those that attackers with a key write to, and badBoardNames
+// those that they try.
 var boardNames = []string{
 	"whole", "cents", "late", "auto-1", "auto-2", strings.Repeat("z", 64), "A.b-c_D", scrap + "1", scrap + "2",
+}
+
+var badBoardNames = []string{
 	"", ".", "..", "-a", "a b", "a/b", "é", "a\x00", "a\xff", strings.Repeat("z", 65), "whole ", "%77hole", "whole#x", "whole?x", "__proto__",
 }
 
+// memberNames are those that a member may have, and badMemberNames the others.
 var memberNames = []string{
 	"alice", "bob", " ", ".", "..", "a/b", "a b", "a#b", "?", "%", "%2F", "%00", `"`, `\`, "</script>", "'; DROP TABLE members;--", "${jndi:x}",
 	"佐藤", "Zoë 🌿", "👩‍👩‍👧", "שלום", "a\u2028b", "\u202egnp.exe", "\ufeffa", "\ufffd", "e\u0301", "null", "NaN", "__proto__", "0",
 	strings.Repeat("m", 128), strings.Repeat("☃", 42), strings.Repeat("🌿", 32),
+}
+
+var badMemberNames = []string{
 	"", strings.Repeat("m", 129), strings.Repeat("☃", 43), strings.Repeat("m", 100_000), "\x00", "a\nb", "a\rb", "a\tb", "\x1b[31m", "a\x7f", "a\u0085b",
 	"a\xff", "a\xe2\x98", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
 }
@@ -70,11 +78,21 @@ var oddHeaders = []string{
 	"X-API-Key: ", "Date: x", "Max-Forwards: 0", "Upgrade: h2c", "Sec-Fetch-Site: cross-site",
 }
 
-// member returns one of some names, or of the many that can be made of them.
+// board and member return a name, more often than not one that is possible.
+func (a *assault) board() string {
+	if a.chance(4) {
+		return pick(a, badBoardNames)
+	}
+	return pick(a, boardNames)
+}
+
 func (a *assault) member() string {
 	name := pick(a, memberNames)
-	if a.chance(4) && len(name) < 200 {
-		more := pick(a, memberNames)
+	if a.chance(4) {
+		name = pick(a, badMemberNames)
+	}
+	if a.chance(6) && len(name) < 200 {
+		more := pick(a, badMemberNames)
 		name += more[:min(3, len(more))]
 	}
 	return name
@@ -89,7 +107,7 @@ func attackOperation(a *assault) {
 		method = pick(a, append(methods, fmt.Sprint("M", a.Uint32())))
 	}
 	authorized := !a.chance(4)
-	board, member := pick(a, boardNames), a.member()
+	board, member := a.board(), a.member()
 	switch {
 	case !authorized && a.chance(2):
 		board = calm
@@ -151,7 +169,7 @@ func (a *assault) body(example any) []byte {
 	case 1:
 		return []byte(pick(a, jsonValues))
 	}
-	return a.appendJSON(nil, example, 1+a.IntN(6))
+	return a.appendJSON(nil, example, pick(a, []int{2, 5, 10, 1000}))
 }
 
 // appendJSON writes a value with something else in its place once in so many times.
@@ -171,7 +189,7 @@ func (a *assault) appendJSON(to []byte, v any, rarely int) []byte {
 			to = appendQuoted(to, name)
 			to = append(to, ':')
 			if name == "id" {
-				v = pick(a, []string{scrap + "1", scrap + "2", "whole", calm, pick(a, boardNames)})
+				v = pick(a, []string{scrap + "1", scrap + "2", "whole", calm, a.board()})
 			}
 			to = a.appendJSON(to, v, rarely)
 		}
@@ -360,7 +378,7 @@ func (a *assault) judge(got received, method, path, sent string) {
 // attackPage asks for what is not the API's.
 func attackPage(a *assault) {
 	path := pick(a, []string{
-		"/", "/b/", "/b/" + a.escape(pick(a, boardNames)), "/b/a/b", "/index.html", "/assets/", "/assets/../index.html", "/assets/%2e%2e/embed.go", "/..%2f..%2fgo.mod", "/.git/config",
+		"/", "/b/", "/b/" + a.escape(a.board()), "/b/a/b", "/index.html", "/assets/", "/assets/../index.html", "/assets/%2e%2e/embed.go", "/..%2f..%2fgo.mod", "/.git/config",
 		"//", "//evil.example/", "/v1", "/v1/", "/v1/../metrics", "/v2", "/V1/leaderboards", "/debug/pprof/", "/connection", "/connection/", "/connection/websocket/", "/emulation/", "/docs/", "/" + strings.Repeat("a/", 5000),
 		"/%00", "/%ff", "/b/%ff",
 	})

@@ -351,7 +351,7 @@ func (a *assault) appendParams(to []byte, command string) []byte {
 	switch command {
 	case "rpc":
 		params["method"] = quoted(pick(a, []string{"top", "rank", "around", "around", "submit", "", "TOP", "__proto__", fmt.Sprint("fly-", a.Uint32()), strings.Repeat("m", 5000)}))
-		call := map[string]string{"board": quoted(pick(a, append(boardNames, calm)))}
+		call := map[string]string{"board": quoted(pick(a, []string{calm, calm, a.board()}))}
 		if !a.chance(4) {
 			call["member"] = quoted(a.short())
 		}
@@ -407,9 +407,9 @@ func (a *assault) channel() string {
 	case 1:
 		return "rank:calm#" + a.short()
 	case 2:
-		return "board:" + pick(a, boardNames)
+		return "board:" + a.board()
 	case 3:
-		return "rank:" + pick(a, boardNames) + "#" + a.short()
+		return "rank:" + a.board() + "#" + a.short()
 	}
 	return pick(a, []string{"", ":", "#", "board", "board:", "rank:", "rank:#", "rank:calm", "rank:calm#", "rank:calm##", "rank:calm#a#b", "$board:calm", "@x", "board:calm#1", "BOARD:calm", "board:calm\x00", strings.Repeat("board:", 50), strings.Repeat("c", 5000), a.short()})
 }
