@@ -114,6 +114,9 @@ func Open(ctx context.Context, opts Options) (*Daemon, error) {
 }
 
 func (d *Daemon) open(ctx context.Context) (err error) {
+	if err := realtime.CheckOrigins(d.opts.Origins); err != nil {
+		return err // before a store is read that may be large
+	}
 	d.registry = telemetry.NewRegistry(d.opts.Version)
 	// The store comes before the listener: it may take long to open, and a
 	// connection that is refused tells more than one that waits.

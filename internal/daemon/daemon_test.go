@@ -377,6 +377,9 @@ func TestKeyIsMadeOnce(t *testing.T) {
 	if _, err := Open(t.Context(), Options{Data: data, Listen: taken.Addr().String()}); err == nil {
 		t.Fatal("two daemons listen on one address")
 	}
+	if _, err := Open(t.Context(), Options{Data: data, Listen: "127.0.0.1:0", Origins: []string{"game.example"}}); err == nil {
+		t.Fatal("an origin without a scheme is taken")
+	}
 	for start := range 2 {
 		d, err := Open(t.Context(), Options{Data: data, Listen: "127.0.0.1:0"})
 		if err != nil {

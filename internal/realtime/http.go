@@ -111,6 +111,13 @@ type origins struct {
 	listed map[string]bool // in lower case
 }
 
+// CheckOrigins returns an error that names the first of the origins that [New]
+// would refuse.
+func CheckOrigins(list []string) error {
+	_, err := parseOrigins(list)
+	return err
+}
+
 // parseOrigins reads origins as scheme://host or scheme://host:port, or "*".
 func parseOrigins(list []string) (origins, error) {
 	o := origins{listed: map[string]bool{}}
