@@ -15,6 +15,7 @@ import (
 	"laurel/internal/auth"
 	"laurel/internal/daemon"
 	"laurel/internal/localstore"
+	"laurel/internal/realtime"
 	"laurel/internal/telemetry"
 )
 
@@ -67,7 +68,7 @@ A configuration file has the names of the options:
 type server struct {
 	data, listen    string
 	key             apiKey
-	origins         list
+	origins         origins
 	autoCreate      bool
 	rankInterval    time.Duration
 	drainDelay      time.Duration
@@ -93,8 +94,21 @@ func serverOptions(flags *flag.FlagSet, logLevel string) *server {
 	return o
 }
 
+// origins is the value of an option that lists web pages.
+type origins struct{ list }
+
+func (o *origins) Set(s string) error {
+	if err := o.list.Set(s); err != nil {
+		return err
+	}
+	return realtime.CheckOrigins(o.list)
+}
+
 // open opens a daemon with the options.
 func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
+	if o.rankInterval <= 0 || o.shutdownTimeout <= 0 || o.drainDelay < 0 {
+		return nil, usage("rank-interval and shutdown-timeout must be more than 0, drain-delay at least 0", "")
+	}
 	key, err := o.key.read()
 	if err != nil {
 		return nil, err
@@ -112,7 +126,7 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 		Data:            o.data,
 		Listen:          o.listen,
 		APIKey:          key,
-		Origins:         o.origins,
+		Origins:         o.origins.list,
 		NoAutoCreate:    !o.autoCreate,
 		RankInterval:    o.rankInterval,
 		DrainDelay:      o.drainDelay,
