@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"laurel/internal/auth"
@@ -69,6 +70,11 @@ func (o *demo) run(ctx context.Context, t terminal, _ []string) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
+	if given == "" {
+		if err := keepDemoKey(o.server.data, key); err != nil {
+			return errors.Join(err, d.Close())
+		}
+	}
 	world, err := o.world(ctx, d.Service())
 	if err != nil {
 		return errors.Join(unlessStopped(ctx, fmt.Errorf("fill the boards: %w", err)), d.Close())
@@ -119,23 +125,24 @@ var descriptions = map[string]string{
 // more than a demo keeps only the hash of its own.
 const demoKeyName = "demo-api-key"
 
+// demoKey returns the key that an earlier demo kept, or a new one.
 func demoKey(data string) (string, error) {
-	path := filepath.Join(data, demoKeyName)
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(filepath.Join(data, demoKeyName))
 	if key := strings.TrimSpace(string(content)); err == nil && auth.Check(key) == nil {
 		return key, nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return "", fmt.Errorf("API key: %w", err)
 	}
-	if err := os.MkdirAll(data, 0o750); err != nil {
-		return "", fmt.Errorf("data directory: %w", err)
+	return auth.NewKey(), nil
+}
+
+// keepDemoKey is for the owner of the data directory: not before it is open.
+func keepDemoKey(data, key string) error {
+	if err := os.WriteFile(filepath.Join(data, demoKeyName), []byte(key+"\n"), 0o600); err != nil {
+		return fmt.Errorf("API key: %w", err)
 	}
-	key := auth.NewKey()
-	if err := os.WriteFile(path, []byte(key+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("API key: %w", err)
-	}
-	return key, nil
+	return nil
 }
 
 // world returns the world, whose boards exist and are full. Where the demo has
