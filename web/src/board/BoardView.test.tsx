@@ -6,11 +6,11 @@ import type { State } from '../live/state';
 import { BoardView } from './BoardView';
 import { afterwards, described, happened, subscribed, table } from './testing';
 
-function show(state: State) {
+function show(state: State, board = 'race') {
   const onPause = vi.fn<() => void>();
   const onFollow = vi.fn<(member: string | null) => void>();
   const view = (state: State) => (
-    <BoardView board="race" state={state} onPause={onPause} onFollow={onFollow} />
+    <BoardView board={board} state={state} onPause={onPause} onFollow={onFollow} />
   );
   const { rerender } = render(view(state));
   return { onPause, onFollow, update: (state: State) => rerender(view(state)) };
@@ -269,6 +269,13 @@ describe('a board', () => {
     show(happened({ type: 'missing', at: 0 }));
     expect(screen.getByRole('heading', { name: 'No board called race' })).toBeInTheDocument();
     expect(screen.getByText(/curl -X POST/)).toBeInTheDocument();
+  });
+
+  it('that cannot exist says why, and not how to make it', () => {
+    show(happened({ type: 'missing', at: 0 }), 'our race');
+    expect(screen.getByRole('heading', { name: 'No board called our race' })).toBeInTheDocument();
+    expect(screen.getByText(/there cannot be one/)).toBeInTheDocument();
+    expect(screen.queryByText(/curl -X POST/)).not.toBeInTheDocument();
   });
 });
 

@@ -107,17 +107,28 @@ function Empty({ board }: { board: string }) {
   );
 }
 
+const boardId = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
 function Missing({ board }: { board: string }) {
   return (
     <section className={styles.empty}>
       <h1>
         No board called <bdi>{board}</bdi>
       </h1>
-      <p>
-        This page keeps looking, and shows the board as soon as there is one. Unless the server was told
-        otherwise, a first score makes it:
-      </p>
-      <Submit board={board} />
+      {boardId.test(board) ? (
+        <>
+          <p>
+            This page keeps looking, and shows the board as soon as there is one. Unless the server was told
+            otherwise, a first score makes it:
+          </p>
+          <Submit board={board} />
+        </>
+      ) : (
+        <p>
+          And there cannot be one: a board is called by 1 to 64 letters, digits, dots, underscores or hyphens,
+          the first of them a letter or digit.
+        </p>
+      )}
     </section>
   );
 }
