@@ -115,6 +115,16 @@ func (a *API) Handler(rest http.Handler) http.Handler {
 	})
 }
 
+// Refuse answers a request for which rest of [API.Handler] has nothing: with a
+// 404, or, if the path has other methods, with a 405 that names them.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, allowed string) {
+	var m match
+	if allowed != "" {
+		m.node = &node{allow: allowed}
+	}
+	a.serve(w, r, m)
+}
+
 // exchange is one request and its answer.
 type exchange struct {
 	w      http.ResponseWriter

@@ -302,7 +302,7 @@ func (d *Daemon) build(keys *auth.Keys) error {
 		Log:      d.log.With("part", "feed"),
 		Metrics:  d.registry,
 	})
-	page, err := newPage(web.Files())
+	page, err := newPage(web.Files(), service.Refuse)
 	if err != nil {
 		return err
 	}

@@ -150,9 +150,10 @@ func TestAllOfItAnswers(t *testing.T) {
 		"/docs":            {200, "text/html; charset=utf-8", "v1.2.3"},
 		"/v1/leaderboards": {200, "application/json", "leaderboards"},
 		"/v1/nothing":      {404, "application/problem+json", "not_found"},
-		"/nothing":         {404, "text/plain; charset=utf-8", "There is no such page."},
-		"/connection/":     {404, "text/plain; charset=utf-8", "There is no such page."},
-		"/debug/pprof/":    {404, "text/plain; charset=utf-8", "There is no such page."},
+		"/nothing":         {404, "application/problem+json", "not_found"},
+		"/v2/leaderboards": {404, "application/problem+json", "not_found"},
+		"/connection/":     {404, "application/problem+json", "not_found"},
+		"/debug/pprof/":    {404, "application/problem+json", "not_found"},
 	} {
 		got := get(t, d.url+path)
 		if got.status != want.status || got.kind != want.kind || !strings.Contains(got.text, want.text) {

@@ -39,8 +39,13 @@ var contentTypes = map[string]string{
 // page serves the files of the page: index.html at / and for each board, the
 // others by their names. All of it is kept in memory, small as it is.
 type page struct {
-	files map[string]*file // by path
+	files  map[string]*file // by path
+	refuse refusal
 }
+
+// refusal answers a request that the page has nothing for, or not by this method;
+// see [api.API.Refuse].
+type refusal func(w http.ResponseWriter, r *http.Request, allowed string)
 
 type file struct {
 	content   []byte
@@ -50,8 +55,8 @@ type file struct {
 	immutable bool   // its name changes with its content
 }
 
-func newPage(files fs.FS) (*page, error) {
-	p := &page{files: map[string]*file{}}
+func newPage(files fs.FS, refuse refusal) (*page, error) {
+	p := &page{files: map[string]*file{}, refuse: refuse}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -104,14 +109,16 @@ func newFile(name string, content []byte) (*file, error) {
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		header.Set("Allow", "GET, HEAD")
-		http.Error(w, r.Method+" is not possible here.", http.StatusMethodNotAllowed)
-		return
-	}
 	f := p.find(r.URL.Path)
-	if f == nil {
+	switch {
+	case f == nil && strings.Contains(r.Header.Get("Accept"), "text/html"): // somebody, not something
 		http.Error(w, "There is no such page. The boards are at /.", http.StatusNotFound)
+		return
+	case f == nil:
+		p.refuse(w, r, "")
+		return
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		p.refuse(w, r, "GET, HEAD, OPTIONS")
 		return
 	}
 	header.Set("Content-Security-Policy", contentPolicy)

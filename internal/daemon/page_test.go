@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"laurel/internal/api"
 )
 
 func request(t *testing.T, h http.Handler, method, path string, headers ...string) *http.Response {
@@ -40,7 +42,7 @@ func testPage(t *testing.T) *page {
 		"assets/index-Ab1.js":  {Data: []byte(script)},
 		"assets/index-Ab1.css": {Data: []byte("a{}")},
 		"assets/icon-Ab1.svg":  {Data: []byte("<svg/>")},
-	})
+	}, api.New(nil, nil, api.Options{}).Refuse)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,13 +62,13 @@ func TestPageHasItsAddresses(t *testing.T) {
 		"/assets/index-Ab1.js":  {200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		"/assets/index-Ab1.css": {200, "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
 		"/assets/icon-Ab1.svg":  {200, "image/svg+xml", "public, max-age=31536000, immutable"},
-		"/assets/":              {404, "text/plain; charset=utf-8", ""},
-		"/assets":               {404, "text/plain; charset=utf-8", ""},
-		"/assets/../index.html": {404, "text/plain; charset=utf-8", ""},
-		"/b/":                   {404, "text/plain; charset=utf-8", ""},
-		"/b":                    {404, "text/plain; charset=utf-8", ""},
-		"/b/race/more":          {404, "text/plain; charset=utf-8", ""},
-		"/favicon.ico":          {404, "text/plain; charset=utf-8", ""},
+		"/assets/":              {404, "application/problem+json", "no-store"},
+		"/assets":               {404, "application/problem+json", "no-store"},
+		"/assets/../index.html": {404, "application/problem+json", "no-store"},
+		"/b/":                   {404, "application/problem+json", "no-store"},
+		"/b":                    {404, "application/problem+json", "no-store"},
+		"/b/race/more":          {404, "application/problem+json", "no-store"},
+		"/favicon.ico":          {404, "application/problem+json", "no-store"},
 	} {
 		res := request(t, p, http.MethodGet, path)
 		res.Body.Close()
@@ -80,13 +82,22 @@ func TestPageHasItsAddresses(t *testing.T) {
 	}
 }
 
+func TestPersonIsToldWhereTheBoardsAre(t *testing.T) {
+	res := request(t, testPage(t), http.MethodGet, "/nothing", "Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	if got := body(t, res); res.StatusCode != http.StatusNotFound || got != "There is no such page. The boards are at /.\n" {
+		t.Errorf("a browser is answered %d and %q, want a 404 in words", res.StatusCode, got)
+	}
+}
+
 func TestPageIsOnlyRead(t *testing.T) {
 	p := testPage(t)
-	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+	for method, status := range map[string]int{
+		http.MethodPost: 405, http.MethodPut: 405, http.MethodDelete: 405, http.MethodOptions: 204,
+	} {
 		res := request(t, p, method, "/")
 		res.Body.Close()
-		if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s answers %d with Allow %q, want 405 and GET, HEAD", method, res.StatusCode, res.Header.Get("Allow"))
+		if res.StatusCode != status || res.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
+			t.Errorf("%s answers %d with Allow %q, want %d and GET, HEAD, OPTIONS", method, res.StatusCode, res.Header.Get("Allow"), status)
 		}
 	}
 	res := request(t, p, http.MethodHead, "/b/race")
@@ -145,7 +156,7 @@ func TestPageIsCompressedForThoseWhoCan(t *testing.T) {
 }
 
 func TestPageNeedsItsIndex(t *testing.T) {
-	if _, err := newPage(fstest.MapFS{"assets/a.js": {}}); err == nil {
+	if _, err := newPage(fstest.MapFS{"assets/a.js": {}}, nil); err == nil {
 		t.Error("a page without index.html has no error")
 	}
 }
