@@ -2,9 +2,10 @@
 // to recognise them, and checks the one that a request brings.
 //
 // A key is 32 random bytes, so a plain SHA-256 of it cannot be searched for, and
-// only that is kept, in one file in the data directory. An operator may name a
-// key instead; then that one alone is valid for as long as the process lives,
-// and the file is neither read nor written.
+// only that is kept, beside what it guards: in a file in the data directory, or
+// in the Redis that nodes share. An operator may name a key instead; then that
+// one alone is valid for as long as the process lives, and what is kept is
+// neither read nor written.
 package auth
 
 import (

@@ -47,7 +47,7 @@ func TestValidAcceptsOnlyItsKeys(t *testing.T) {
 
 func TestFirstStartMakesAKeyAndLaterOnesKeepIt(t *testing.T) {
 	dir := t.TempDir()
-	keys, made, err := Ensure(dir, "")
+	keys, made, err := Ensure(t.Context(), InDir(dir), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestFirstStartMakesAKeyAndLaterOnesKeepIt(t *testing.T) {
 		t.Errorf("left over: %v, %v", left, err)
 	}
 
-	again, madeAgain, err := Ensure(dir, "")
+	again, madeAgain, err := Ensure(t.Context(), InDir(dir), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestFirstStartMakesAKeyAndLaterOnesKeepIt(t *testing.T) {
 
 func TestAGivenKeyStandsAlone(t *testing.T) {
 	dir := t.TempDir()
-	_, made, err := Ensure(dir, "")
+	_, made, err := Ensure(t.Context(), InDir(dir), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestAGivenKeyStandsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	const given = "operators-own-key"
-	keys, madeNow, err := Ensure(dir, given)
+	keys, madeNow, err := Ensure(t.Context(), InDir(dir), given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestAGivenKeyStandsAlone(t *testing.T) {
 }
 
 func TestWithoutADirectoryAKeyLastsForTheProcess(t *testing.T) {
-	keys, made, err := Ensure("", "")
+	keys, made, err := Ensure(t.Context(), nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestCheckRefusesWhatCannotBeAKey(t *testing.T) {
 			t.Errorf("Check(%q) repeats the key: %v", test.key, err)
 		}
 	}
-	if _, _, err := Ensure("", "short"); err == nil {
+	if _, _, err := Ensure(t.Context(), nil, "short"); err == nil {
 		t.Error("Ensure accepts a short key")
 	}
 }
@@ -170,7 +170,7 @@ func TestADamagedFileStopsTheStart(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		keys, made, err := Ensure(dir, "")
+		keys, made, err := Ensure(t.Context(), InDir(dir), "")
 		if err == nil || keys != nil || made != "" {
 			t.Errorf("%s: Ensure = %v, %q, %v; want an error", name, keys, made, err)
 			continue
@@ -186,7 +186,7 @@ func TestADamagedFileStopsTheStart(t *testing.T) {
 
 func TestAnUnwritableDirectoryIsAnError(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	keys, made, err := Ensure(missing, "")
+	keys, made, err := Ensure(t.Context(), InDir(missing), "")
 	if err == nil || keys != nil || made != "" {
 		t.Fatalf("Ensure = %v, %q, %v; want an error", keys, made, err)
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,7 +18,7 @@ import (
 // FileName is the name of the key file in the data directory.
 const FileName = "api-keys.json"
 
-// keyFile is what is on disk. Names are for the operator who looks into it.
+// keyFile is what is kept. Names are for the operator who looks into it.
 type keyFile struct {
 	Format int         `json:"format"`
 	Keys   []storedKey `json:"keys"`
@@ -30,52 +31,52 @@ type storedKey struct {
 
 const format = 1
 
+// Keeper keeps one text for as long as what it guards.
+type Keeper interface {
+	// Keep returns what is kept. If that is nothing, it keeps first, and
+	// returns it when it is durable.
+	Keep(ctx context.Context, first []byte) (kept []byte, err error)
+
+	// String says where, for people.
+	String() string
+}
+
 // Ensure returns the keys that this process accepts.
 //
-// With a given key that one alone counts. Without, the keys in dir's file do; and
-// if there is no such file yet, a key is made, its hash is stored, and the key
-// itself is returned as made: this is the only time that anybody sees it. With
-// an empty dir a made key lasts as long as the process.
-//
-// The caller owns dir: two processes must not start in it at once.
-func Ensure(dir, given string) (keys *Keys, made string, err error) {
+// With a given key that one alone counts. Without, those that the keeper has do;
+// and if it has none yet, a key is made, its hash is kept, and the key itself is
+// returned as made: this is the only time that anybody sees it. Without a keeper
+// a made key lasts as long as the process.
+func Ensure(ctx context.Context, keeper Keeper, given string) (keys *Keys, made string, err error) {
 	if given != "" {
 		if err := Check(given); err != nil {
 			return nil, "", err
 		}
 		return NewKeys(given), "", nil
 	}
-	if dir == "" {
-		made = NewKey()
+	made = NewKey()
+	if keeper == nil {
 		return NewKeys(made), made, nil
 	}
-	path := filepath.Join(dir, FileName)
-	keys, err = read(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return keys, "", err
-	}
-	made = NewKey()
 	hash := sha256.Sum256([]byte(made))
-	content := keyFile{Format: format, Keys: []storedKey{{
+	first, err := json.MarshalIndent(keyFile{Format: format, Keys: []storedKey{{
 		SHA256:    hex.EncodeToString(hash[:]),
 		CreatedAt: time.Now().UTC().Truncate(time.Second),
-	}}}
-	if err := write(path, content); err != nil {
-		return nil, "", fmt.Errorf("store the new API key: %w", err)
-	}
-	return NewKeys(made), made, nil
-}
-
-func read(path string) (*Keys, error) {
-	text, err := os.ReadFile(path)
+	}}}, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("read the API keys: %w", err)
+		return nil, "", err
 	}
-	keys, err := parse(text)
+	kept, err := keeper.Keep(ctx, append(first, '\n'))
 	if err != nil {
-		return nil, fmt.Errorf("key file %s is damaged: %w; restore it from a backup, or move it away and the next start makes a new key", path, err)
+		return nil, "", fmt.Errorf("keep the API keys in %s: %w", keeper, err)
 	}
-	return keys, nil
+	if keys, err = parse(kept); err != nil {
+		return nil, "", fmt.Errorf("%s, where the API keys are kept, is damaged: %w; restore it from a backup, or move it away and the next start makes a new key", keeper, err)
+	}
+	if !keys.Valid(made) {
+		made = "" // others are kept
+	}
+	return keys, made, nil
 }
 
 func parse(text []byte) (*Keys, error) {
@@ -106,26 +107,34 @@ func parse(text []byte) (*Keys, error) {
 // limit cuts a hash to what there is room for.
 func limit(s string) string { return s[:min(len(s), 2*sha256.Size)] }
 
-// write replaces the file at path as a whole: after a crash it is the old one
-// or the new one, and when write returns it is the new one.
-func write(path string, content keyFile) (err error) {
-	text, err := json.MarshalIndent(content, "", "  ")
-	if err != nil {
-		return err
+// InDir keeps keys in the file [FileName] of a directory, which the caller owns:
+// two processes must not start in it at once.
+func InDir(dir string) Keeper { return file(filepath.Join(dir, FileName)) }
+
+// file is the path of one.
+type file string
+
+func (f file) String() string { return "key file " + string(f) }
+
+// Keep implements Keeper. After a crash the file is not there or whole.
+func (f file) Keep(_ context.Context, first []byte) (_ []byte, err error) {
+	kept, err := os.ReadFile(string(f))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return kept, err
 	}
-	temporary := path + ".tmp" // one left over by a crash is overwritten
+	temporary := string(f) + ".tmp" // one left over by a crash is overwritten
 	defer func() {
 		if err != nil {
 			_ = os.Remove(temporary) // best effort: what matters is the error that is returned
 		}
 	}()
-	if err := writeSynced(temporary, append(text, '\n')); err != nil {
-		return err
+	if err := writeSynced(temporary, first); err != nil {
+		return nil, err
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
+	if err := os.Rename(temporary, string(f)); err != nil {
+		return nil, err
 	}
-	return syncDir(filepath.Dir(path))
+	return first, syncDir(filepath.Dir(string(f)))
 }
 
 func writeSynced(path string, text []byte) error {

@@ -132,7 +132,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	}
 	d.service = leaderboard.NewService(d.store, leaderboard.ServiceOptions{NoAutoCreate: d.opts.NoAutoCreate})
 	// A key is made when all that is likely to fail has not: nobody would see it.
-	keys, made, err := auth.Ensure(d.opts.Data, d.opts.APIKey)
+	keys, made, err := auth.Ensure(ctx, auth.InDir(d.opts.Data), d.opts.APIKey)
 	if err != nil {
 		return err
 	}
