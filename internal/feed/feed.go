@@ -9,9 +9,16 @@
 // tried again, with what is newest then; if nothing that a viewer sees is
 // different, it is left out. Only afterwards is the log acknowledged, so that a
 // change is published at least once, whatever happens in between.
+//
+// Several feeds may share a store whose log tells each board to one of them at a
+// time. When that moves, the next one begins at what was acknowledged, so two
+// may publish a board at once for a moment; their revs tell which table is the
+// newer one. When the store has lost data, it tells its boards in a new epoch,
+// and each of them is published, whatever was before.
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +60,12 @@ type Options struct {
 	Concurrency int                   // boards that are published at the same time; 0 is 8
 	Log         *slog.Logger          // nil: nothing is logged
 	Metrics     prometheus.Registerer // nil: metrics are not shown
+
+	// Trust is how long what was published is taken for what viewers have, so that
+	// a table that looks the same can be left out. Where several feeds share a
+	// store, it must be shorter than what it takes another one to get a board and
+	// give it back. 0 is without end.
+	Trust time.Duration
 }
 
 const (
@@ -66,8 +79,11 @@ const (
 	// could have been left out.
 	maxRemembered = 1 << 16
 
-	maxRetry = time.Second            // between two attempts for a board, unless its interval is longer
+	minRetry = 50 * time.Millisecond  // after the first failure of the log; twice as long each time
+	maxRetry = time.Second            // between two attempts for the log or a board, unless the board's interval is longer
 	ackPause = 100 * time.Millisecond // between two acknowledgements; what is told twice after a crash does no harm
+
+	maxFailing = 10 // boards whose failures are logged at a time: all fail when the store or the publisher is away
 )
 
 // Feed publishes the boards of a source. Its Run must be called, once.
@@ -76,6 +92,7 @@ type Feed struct {
 	publisher   Publisher
 	observer    Observer
 	concurrency int
+	trust       time.Duration
 	log         *slog.Logger
 	metrics     *metrics
 	seed        maphash.Seed
@@ -88,7 +105,8 @@ type Feed struct {
 	running   int                // attempts under way
 	batches   []*batch           // what was read from the log and is not settled, in the log's order
 	unacked   leaderboard.Cursor // settled up to here and not acknowledged; empty: nothing
-	epoch     string             // of the last table that was read
+	epoch     string             // of the last table that was read, of any board
+	failing   int                // boards whose failures are logged
 }
 
 // board is what the feed remembers of one. A change is settled when a state
@@ -96,20 +114,29 @@ type Feed struct {
 type board struct {
 	id       string
 	told     uint64 // the newest rev that the log has told
-	settled  uint64 // the rev that was published last
-	sum      uint64 // of what a viewer saw of that
+	shown    shown
 	top      int
 	interval time.Duration
 
 	since    time.Time // when the log told of the oldest change that is not settled
-	due      time.Time // when the window closes
+	window   time.Time // when it closes
+	due      time.Time // when it is looked at, if there is a reason
 	place    int       // in Feed.waiting, 1-based; 0: not waiting
 	failures int       // attempts in a row
+	logged   bool      // the first of them was
 	trying   bool
-	gone     bool // deleted, and to be forgotten when the window closes
 
 	batch *batch // where the oldest change that is not settled was told, or nil
 	again *batch // where the oldest one since the attempt under way began was told, or nil
+}
+
+// shown is the table that a board's viewers have, as far as this feed knows.
+type shown struct {
+	rev   uint64
+	epoch string
+	gone  bool      // the board was deleted
+	sum   uint64    // of what a viewer sees of it; 0: not known
+	at    time.Time // when that was certain
 }
 
 // batch is one reading of the log.
@@ -125,6 +152,7 @@ func New(source Source, publisher Publisher, opts Options) *Feed {
 		publisher:   publisher,
 		observer:    opts.Observer,
 		concurrency: opts.Concurrency,
+		trust:       opts.Trust,
 		log:         opts.Log,
 		metrics:     newMetrics(opts.Metrics),
 		seed:        maphash.MakeSeed(),
@@ -210,7 +238,8 @@ type reading struct {
 }
 
 // follow reads the change log until ctx is done or the store is closed. Other
-// errors it takes for passing ones.
+// errors it takes for passing ones. After one it begins again at what is not
+// acknowledged, in case the store does not know the cursor any more.
 func (f *Feed) follow(ctx context.Context, told chan<- reading) error {
 	var cursor leaderboard.Cursor
 	for failures := 0; ; {
@@ -222,14 +251,18 @@ func (f *Feed) follow(ctx context.Context, told chan<- reading) error {
 			return fmt.Errorf("read the change log: %w", err)
 		case err != nil:
 			if failures++; failures == 1 {
-				f.log.Error("cannot read the change log", "err", err)
+				f.log.Error("cannot read the change log, trying again", "err", err)
 			}
-			if !pause(ctx, maxRetry) {
+			cursor = ""
+			if !pause(ctx, backOff(minRetry, failures)) {
 				return ctx.Err()
 			}
 			continue
 		}
-		failures = 0
+		if failures > 0 {
+			f.log.Info("reading the change log again", "failures", failures)
+			failures = 0
+		}
 		cursor = through
 		select {
 		case told <- reading{changes, through}:
@@ -240,29 +273,48 @@ func (f *Feed) follow(ctx context.Context, told chan<- reading) error {
 }
 
 // acknowledge passes on to the log up to where changes are settled, the newest
-// of what it is given.
+// of what it is given, until the log takes it.
 func (f *Feed) acknowledge(ctx context.Context, acks <-chan leaderboard.Cursor) {
+	var refused leaderboard.Cursor // empty: nothing
 	for failures := 0; ; {
+		through := refused
+		if refused == "" {
+			select {
+			case through = <-acks:
+			case <-ctx.Done():
+				return
+			}
+		}
 		select {
-		case through := <-acks:
-			switch err := f.source.Ack(ctx, through); {
-			case ctx.Err() != nil:
-				return
-			case err == nil:
-				failures = 0
-			default:
-				// The next acknowledgement includes this one.
-				if failures++; failures == 1 {
-					f.log.Error("cannot acknowledge the change log", "err", err)
-				}
+		case through = <-acks: // a newer one, which includes it
+		default:
+		}
+		wait := ackPause
+		switch err := f.source.Ack(ctx, through); {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			refused, failures = "", 0
+		default:
+			if failures++; failures == 1 {
+				f.log.Error("cannot acknowledge the change log, trying again", "err", err)
 			}
-			if !pause(ctx, ackPause) {
-				return
-			}
-		case <-ctx.Done():
+			refused, wait = through, backOff(ackPause, failures)
+		}
+		if !pause(ctx, wait) {
 			return
 		}
 	}
+}
+
+// backOff returns how long to wait after so many failures: first, then twice as
+// long each time up to maxRetry, but never less than first.
+func backOff(first time.Duration, failures int) time.Duration {
+	wait := first
+	for n := 1; n < failures && wait < maxRetry; n++ {
+		wait *= 2
+	}
+	return max(first, min(wait, maxRetry))
 }
 
 // pause reports whether d has passed before ctx was done.
@@ -282,19 +334,19 @@ func (f *Feed) note(r reading, now time.Time) {
 	read := &batch{through: r.through}
 	for _, change := range r.changes {
 		b := f.remember(change.Board, now)
-		if change.Rev <= b.settled {
-			continue // it was in the table already when the log told of it
-		}
-		b.told = max(b.told, change.Rev)
+		b.told = change.Rev
 		switch {
 		case b.batch == nil:
 			b.batch, b.since = read, now
 			read.open++
 			f.unsettled++
+			b.due = b.dueFrom(now)
 			f.waiting.put(b)
 		case b.trying && b.again == nil:
 			b.again = read
 			read.open++
+		case !b.trying && b.failures == 0:
+			f.waiting.hasten(b, b.dueFrom(now))
 		}
 	}
 	f.metrics.changed.Set(float64(f.unsettled))
@@ -302,6 +354,16 @@ func (f *Feed) note(r reading, now time.Time) {
 	if read.open == 0 {
 		f.close(read)
 	}
+}
+
+// dueFrom returns when to look at a board that the log has told of. If the table
+// shows a rev as high already, either it had the change before the log told of it
+// or the rev is of a new epoch. The latter is seldom: it can wait for an interval.
+func (b *board) dueFrom(now time.Time) time.Time {
+	if b.told <= b.shown.rev {
+		return now.Add(b.interval)
+	}
+	return b.window
 }
 
 // remember returns the state of a board.
@@ -312,7 +374,7 @@ func (f *Feed) remember(id string, now time.Time) *board {
 	if len(f.boards) >= maxRemembered {
 		f.forgetOne(now)
 	}
-	b := &board{id: id, top: leaderboard.DefaultTop, interval: leaderboard.DefaultInterval, due: now}
+	b := &board{id: id, top: leaderboard.DefaultTop, interval: leaderboard.DefaultInterval, window: now}
 	f.boards[id] = b
 	return b
 }
@@ -321,7 +383,7 @@ func (f *Feed) remember(id string, now time.Time) *board {
 func (f *Feed) forgetOne(now time.Time) {
 	looks := 8
 	for id, b := range f.boards {
-		if b.batch == nil && b.place == 0 && !b.due.After(now) {
+		if b.batch == nil && b.place == 0 && !b.window.After(now) {
 			delete(f.boards, id)
 			return
 		}
@@ -353,51 +415,66 @@ func (f *Feed) next(now time.Time) *board {
 type attempt struct {
 	board *board
 	told  uint64
-	seen  uint64 // the sum of what viewers see now
+	shown shown
 	top   int
-	epoch string
+	epoch string // of a board that is gone before its table was read
 
+	start   time.Time
 	page    leaderboard.Page // what was read
 	sum     uint64           // of what viewers see of it
 	gone    bool             // the board does not exist any more
 	skipped bool
 	took    time.Duration
 	err     error
+	unclear bool // err is of the publication, which may have arrived all the same
 }
 
 func (f *Feed) begin(b *board) attempt {
 	b.trying = true
 	f.running++
-	return attempt{board: b, told: b.told, seen: b.sum, top: b.top, epoch: f.epoch}
+	return attempt{board: b, told: b.told, shown: b.shown, top: b.top, epoch: cmp.Or(b.shown.epoch, f.epoch)}
 }
 
 // try reads the newest top and publishes it if it shows anything new.
 func (a *attempt) try(ctx context.Context, f *Feed) {
-	start := time.Now()
-	defer func() { a.took = time.Since(start) }()
+	a.start = time.Now()
+	defer func() { a.took = time.Since(a.start) }()
 
 	id := a.board.id
 	a.page, a.err = readTop(ctx, f.source, id, a.top)
 	if errors.Is(a.err, leaderboard.ErrBoardNotFound) {
 		a.gone, a.err = true, nil
-		a.page.View = leaderboard.View{Season: 1, Rev: a.told, Epoch: a.epoch}
+		a.page.View = leaderboard.View{Season: 1, Rev: max(a.told, a.shown.rev), Epoch: a.epoch}
+		if !a.shown.gone { // the log may not have told of the deletion, whose rev is above that of any table
+			a.page.Rev = max(a.told, a.shown.rev+1)
+		}
 	}
 	if a.err != nil {
 		return
 	}
-	if f.observer != nil {
+	if f.observer != nil && a.moved() {
 		f.observer.BoardChanged(id)
 	}
 	table, seen := encode(a.page)
 	// Two tables with one sum: once in 2^64 comparisons, and until the next change.
 	a.sum = max(1, maphash.Bytes(f.seed, table[:seen])) // 0 is that of a board that was never published
-	if a.sum == a.seen {
+	if f.knows(a.shown, a.sum, a.page.Epoch) {
 		a.skipped = true
 		return
 	}
-	if err := f.publisher.Publish(ctx, Publication{Board: id, Rev: a.page.Rev, Epoch: a.page.Epoch, Data: table}); err != nil {
-		a.err = fmt.Errorf("publish %q: %w", id, err)
+	if err := f.publisher.Publish(ctx, Publication{Board: id, Rev: a.page.Rev, Epoch: a.page.Epoch, Gone: a.gone, Data: table}); err != nil {
+		a.err, a.unclear = fmt.Errorf("publish %q: %w", id, err), true
 	}
+}
+
+// moved reports whether the board has changed since it was read last.
+func (a *attempt) moved() bool {
+	return a.page.Rev != a.shown.rev || a.page.Epoch != a.shown.epoch || a.gone != a.shown.gone
+}
+
+// knows reports whether viewers certainly have a table that looks like this one.
+func (f *Feed) knows(s shown, sum uint64, epoch string) bool {
+	return s.sum == sum && s.epoch == epoch && (f.trust == 0 || time.Since(s.at) < f.trust)
 }
 
 // settle takes note of how an attempt ended and decides when the next one is due.
@@ -408,51 +485,59 @@ func (f *Feed) settle(a attempt, now time.Time) {
 	f.metrics.attempted(a, now)
 
 	if a.err != nil {
-		if b.failures++; b.failures == 1 {
-			f.log.Warn("cannot publish, trying again", "board", b.id, "err", a.err)
+		f.failed(a)
+		if a.unclear {
+			b.shown = shown{rev: a.page.Rev, epoch: a.page.Epoch, gone: a.gone}
 		}
 		if b.again != nil { // waits for the older one, and so for the same attempt
 			f.release(b.again)
 			b.again = nil
 		}
-		b.due = now.Add(b.retryIn())
+		b.window = now.Add(backOff(b.interval, b.failures))
+		b.due = b.window
 		f.waiting.put(b)
 		return
 	}
-	if b.failures > 0 {
-		f.log.Info("publishing again", "board", b.id, "failures", b.failures)
-		b.failures = 0
-	}
+	f.recovered(b)
 
-	b.settled, b.sum, b.gone = a.page.Rev, a.sum, a.gone
+	b.shown = shown{rev: a.page.Rev, epoch: a.page.Epoch, gone: a.gone, sum: a.sum, at: a.start}
 	if !a.gone {
 		b.top, b.interval = a.page.Board.Top, a.page.Board.PublishInterval()
 		f.epoch = a.page.Epoch
 	}
+	if a.moved() || !a.skipped {
+		b.window = now.Add(b.interval)
+	}
 	f.release(b.batch)
 	b.batch, b.again, b.since = b.again, nil, now.Add(-a.took)
-	if b.batch != nil && b.told <= b.settled { // told late: the table had it
-		f.release(b.batch)
-		b.batch = nil
-	}
 	if b.batch == nil {
 		f.unsettled--
 		f.metrics.changed.Set(float64(f.unsettled))
 	}
-	b.due = now.Add(b.interval)
-	if b.batch != nil || b.gone {
+	b.due = b.dueFrom(now)
+	if b.batch != nil || a.gone { // a board that is gone is forgotten when its window closes
 		f.waiting.put(b)
 	}
 }
 
-// retryIn returns how long to wait after so many failures: the interval, then
-// twice as long each time up to maxRetry.
-func (b *board) retryIn() time.Duration {
-	wait := b.interval
-	for n := 1; n < b.failures && wait < maxRetry; n++ {
-		wait *= 2
+// failed counts a failure in a row. The first one of a board is logged, unless
+// many boards fail.
+func (f *Feed) failed(a attempt) {
+	b := a.board
+	if b.failures++; b.failures > 1 || f.failing >= maxFailing {
+		return
 	}
-	return max(b.interval, min(wait, maxRetry))
+	f.failing++
+	b.logged = true
+	f.log.Warn("cannot publish, trying again", "board", b.id, "err", a.err)
+}
+
+func (f *Feed) recovered(b *board) {
+	if b.logged {
+		f.failing--
+		f.log.Info("publishing again", "board", b.id, "failures", b.failures)
+	}
+	b.failures, b.logged = 0, false
 }
 
 // release takes one board off those that a batch waits for.

@@ -548,8 +548,9 @@ func (s *oneByOne) Entries(ctx context.Context, at leaderboard.Ref, r leaderboar
 	return s.Model.Entries(ctx, at, r)
 }
 
-// A change that the log tells of later than the table shows it costs nothing.
-func TestRunReadsNothingTwice(t *testing.T) {
+// A change that the log tells of later than the table shows it is not published
+// again. It costs one look in a window: it might be of a new epoch.
+func TestRunPublishesNothingTwice(t *testing.T) {
 	for name, publishing := range map[string]time.Duration{"while publishing": time.Second, "afterwards": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -562,20 +563,22 @@ func TestRunReadsNothingTwice(t *testing.T) {
 				for i := range 200 {
 					w.submit("race", fmt.Sprint(i), i)
 				}
-				source := &oneByOne{Model: w.store}
+				source := &oneByOne{Model: w.store} // takes 201 ms to tell of them
 				ctx, stop := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- feed.New(source, w, feed.Options{Observer: w}).Run(ctx) }()
 				time.Sleep(10 * time.Second)
 				want(t, "published", len(w.take()), 1)
-				want(t, "observer was told", w.changed, []string{"race"})
-				want(t, "reads", source.reads.Load(), 2) // the first finds out how many rows there are
+				if reads := source.reads.Load(); reads > 2+3 { // the first finds out how many rows there are
+					t.Errorf("%d reads", reads)
+				}
 				want(t, "not acknowledged", w.unacked(), nil)
 
+				source.reads.Store(0)
 				w.submit("race", "0", 1000)
 				time.Sleep(10 * time.Second)
 				want(t, "rows", len(w.take()[0].Leaders), 200)
-				want(t, "reads", source.reads.Load(), 3)
+				want(t, "reads", source.reads.Load(), 1)
 				stop()
 				if err := <-done; err != nil {
 					t.Errorf("Run = %v", err)
@@ -638,42 +641,6 @@ func TestRunEndsWithTheStore(t *testing.T) {
 		if err := <-done; !errors.Is(err, leaderboard.ErrShuttingDown) {
 			t.Errorf("Run = %v, want that the store is shutting down", err)
 		}
-	})
-}
-
-// flaky is a change log that fails now and then.
-type flaky struct {
-	*storetest.Model
-	broken atomic.Bool
-}
-
-func (f *flaky) Changes(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error) {
-	if f.broken.Load() {
-		return nil, "", errors.New("connection reset")
-	}
-	return f.Model.Changes(ctx, after, limit)
-}
-
-func TestRunSurvivesBrokenLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		source := &flaky{Model: w.store}
-		source.broken.Store(true)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() {
-			done <- feed.New(source, w, feed.Options{Log: slog.New(slog.NewTextHandler(&w.log, nil))}).Run(ctx)
-		}()
-		w.submit("race", "alice", 1)
-		time.Sleep(10*time.Second + ms)
-		source.broken.Store(false)
-		time.Sleep(time.Second)
-		want(t, "published", at(w.take()), []time.Duration{11 * time.Second})
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("Run = %v", err)
-		}
-		want(t, "lines logged", strings.Count(w.log.String(), "cannot read the change log"), 1)
 	})
 }
 

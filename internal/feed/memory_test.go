@@ -127,7 +127,7 @@ func TestRememberForgetsQuietBoards(t *testing.T) {
 	waits := f.remember("waits", now)
 	waits.batch = &batch{}
 	open := f.remember("window is open", now)
-	open.due = now.Add(time.Minute)
+	open.window = now.Add(time.Minute)
 	for i := range 2 * maxRemembered {
 		f.remember(fmt.Sprint("quiet", i), now)
 	}

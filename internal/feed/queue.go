@@ -1,8 +1,11 @@
 package feed
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+)
 
-// queue holds boards in the order in which their windows close.
+// queue holds boards in the order in which they are due.
 type queue []*board
 
 // first returns the board that is due first, or nil.
@@ -13,11 +16,19 @@ func (q queue) first() *board {
 	return q[0]
 }
 
-// put adds a board, unless it is there. A board must not change when it is due
+// put adds a board, unless it is there. Only hasten may change when it is due
 // while it is in the queue.
 func (q *queue) put(b *board) {
 	if b.place == 0 {
 		heap.Push(q, b)
+	}
+}
+
+// hasten makes a board that is there due at a time, unless it is due before.
+func (q *queue) hasten(b *board, due time.Time) {
+	if b.place > 0 && due.Before(b.due) {
+		b.due = due
+		heap.Fix(q, b.place-1)
 	}
 }
 

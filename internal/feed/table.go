@@ -13,6 +13,7 @@ type Publication struct {
 	Board string
 	Rev   uint64
 	Epoch string // of the rev; empty if it is not known, which only happens for a board that was deleted
+	Gone  bool   // the board was deleted: the table is empty, and of a rev that is at most that of the deletion
 	Data  []byte // the table as JSON; not to be changed
 }
 
@@ -31,6 +32,12 @@ func Render(ctx context.Context, r Reader, board string) (Publication, error) {
 	}
 	table, _ := encode(page)
 	return Publication{Board: board, Rev: page.Rev, Epoch: page.Epoch, Data: table}, nil
+}
+
+// RenderGone returns the table that the viewers of a deleted board are sent.
+func RenderGone(board string, rev uint64, epoch string) Publication {
+	table, _ := encode(leaderboard.Page{View: leaderboard.View{Season: 1, Rev: rev}})
+	return Publication{Board: board, Rev: rev, Epoch: epoch, Gone: true, Data: table}
 }
 
 // readTop reads as many entries as the board's viewers are sent, all at one rev.
