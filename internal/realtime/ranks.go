@@ -20,12 +20,18 @@ import (
 // board has changed, each of its watched members is read and, if it stands
 // differently, published; then the board rests for the interval. The work
 // depends on how many members are watched, not on how large the board is.
+//
+// That a board has changed it is told, or, where changes may be told to another
+// node, it finds out itself: it asks for the rev of each watched board once per
+// interval.
 type ranks struct {
 	reader   Reader
 	interval time.Duration
+	polls    bool // set before run
 	publish  func(board, member string, standing []byte) error
 	metrics  *metrics
 	log      *slog.Logger
+	failures limiter
 
 	slots chan struct{} // has an element for each board that is being read
 	seed  maphash.Seed
@@ -45,7 +51,22 @@ type watchedBoard struct {
 	members map[string]*watched
 	changed bool // since its members began to be read
 	busy    bool // being read, or at rest after that, or about to be
+	failing bool // it could not be read the last time
+
+	polled   bool // at least once
+	position position
 }
+
+// position is where a board was when it was asked for its rev; the zero value is
+// that of a board that does not exist.
+type position struct {
+	epoch string
+	rev   uint64
+}
+
+// maxPolls is how many boards are asked for their revs at once: it is the network
+// that takes the time.
+const maxPolls = 16
 
 type watched struct {
 	viewers int      // guarded by ranks.mu
@@ -71,6 +92,9 @@ func (r *ranks) lockOf(board, member string) *sync.Mutex {
 func (r *ranks) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	if r.polls {
+		wg.Go(func() { r.poll(ctx) })
+	}
 	for {
 		select {
 		case <-r.wake:
@@ -84,6 +108,89 @@ func (r *ranks) run(ctx context.Context) {
 		for _, b := range changed {
 			wg.Go(func() { r.follow(ctx, b) })
 		}
+	}
+}
+
+// poll looks once per interval which of the watched boards have changed.
+func (r *ranks) poll(ctx context.Context) {
+	ticker := time.NewTicker(r.interval)
+	defer ticker.Stop()
+	slots := make(chan struct{}, maxPolls)
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		var wg sync.WaitGroup
+		for _, board := range r.watchedBoards() {
+			slots <- struct{}{}
+			wg.Go(func() {
+				r.pollOne(ctx, board)
+				<-slots
+			})
+		}
+		wg.Wait()
+	}
+}
+
+func (r *ranks) watchedBoards() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []string
+	for id, b := range r.boards {
+		if len(b.members) > 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (r *ranks) pollOne(ctx context.Context, board string) {
+	view, err := r.reader.Board(ctx, board)
+	now := position{view.Epoch, view.Rev}
+	if errors.Is(err, leaderboard.ErrBoardNotFound) {
+		now, err = position{}, nil
+	}
+	r.read(ctx, board, err)
+	if err == nil && r.moved(board, now) {
+		r.boardChanged(board)
+	}
+}
+
+// moved reports whether a watched board is not where it was when it was asked
+// for the last time. The first time nobody knows: some of its members may have
+// been read before a change.
+func (r *ranks) moved(board string, now position) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.boards[board]
+	if b == nil || b.polled && b.position == now {
+		return false
+	}
+	b.polled, b.position = true, now
+	return true
+}
+
+// read takes note whether a board could be read, and logs when that is different.
+func (r *ranks) read(ctx context.Context, board string, err error) {
+	r.mu.Lock()
+	b := r.boards[board]
+	different := b != nil && ctx.Err() == nil && b.failing != (err != nil)
+	if different {
+		b.failing = err != nil
+	}
+	r.mu.Unlock()
+	if !different {
+		return
+	}
+	dropped, ok := r.failures.allow()
+	switch {
+	case !ok:
+	case err != nil:
+		r.log.Error("cannot read ranks for their viewers, trying again", "board", board, "err", err, "lines_dropped", dropped)
+	default:
+		r.log.Info("reading ranks again", "board", board, "lines_dropped", dropped)
 	}
 }
 
@@ -122,8 +229,8 @@ func (r *ranks) follow(ctx context.Context, b *watchedBoard) {
 		}
 		err := r.refresh(ctx, b.id, members)
 		<-r.slots
-		if err != nil && ctx.Err() == nil {
-			r.log.Error("cannot read ranks for their viewers", "board", b.id, "err", err)
+		r.read(ctx, b.id, err)
+		if err != nil {
 			r.boardChanged(b.id) // try again
 		}
 		select {

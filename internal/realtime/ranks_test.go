@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,10 +54,29 @@ type watching struct {
 	service *leaderboard.Service
 	ranks   *ranks
 	start   time.Time
+	log     lines
 
 	mu   sync.Mutex
 	sent []sentRank
 	fail error
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), s)
 }
 
 type sentRank struct {
@@ -69,8 +89,15 @@ type sentRank struct {
 func newWatching(t *testing.T) *watching {
 	t.Helper()
 	store := storetest.NewModel()
+	return watchingOf(t, store, store, false)
+}
+
+// watchingOf is a world whose ranks are read from reader.
+func watchingOf(t *testing.T, store *storetest.Model, reader Reader, polls bool) *watching {
+	t.Helper()
 	w := &watching{T: t, store: store, service: leaderboard.NewService(store, leaderboard.ServiceOptions{}), start: time.Now()}
-	w.ranks = newRanks(store, 250*time.Millisecond, 2, w.publish, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	w.ranks = newRanks(reader, 250*time.Millisecond, 2, w.publish, newMetrics(prometheus.NewRegistry()), slog.New(slog.NewTextHandler(&w.log, nil)))
+	w.ranks.polls = polls
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -260,6 +287,159 @@ func TestRankIsTriedAgain(t *testing.T) {
 		w.failWith(nil)
 		time.Sleep(time.Second)
 		want(t, "revs sent", len(w.take()), 1)
+	})
+}
+
+// distant is a store on the network, which counts what it is asked and may be away.
+type distant struct {
+	*storetest.Model
+	epoch atomic.Value // a string, if there is a new one
+	away  atomic.Bool
+	asked atomic.Int64 // for a board
+	reads atomic.Int64
+}
+
+func (d *distant) Board(ctx context.Context, id string) (leaderboard.View, error) {
+	d.asked.Add(1)
+	if d.away.Load() {
+		return leaderboard.View{}, leaderboard.ErrStorageUnavailable
+	}
+	view, err := d.Model.Board(ctx, id)
+	if epoch, ok := d.epoch.Load().(string); ok {
+		view.Epoch = epoch
+	}
+	return view, err
+}
+
+func (d *distant) Around(ctx context.Context, at leaderboard.Ref, member string, limit int) (leaderboard.Page, error) {
+	d.reads.Add(1)
+	if d.away.Load() {
+		return leaderboard.Page{}, leaderboard.ErrStorageUnavailable
+	}
+	return d.Model.Around(ctx, at, member, limit)
+}
+
+// newPolling is a world in which nobody tells of changes.
+func newPolling(t *testing.T) (*watching, *distant) {
+	t.Helper()
+	store := &distant{Model: storetest.NewModel()}
+	return watchingOf(t, store.Model, store, true), store
+}
+
+// written submits a score of which this node is not told.
+func (w *watching) written(board, member string, score int) {
+	w.Helper()
+	_, err := w.service.Submit(w.Context(), board, []leaderboard.Submission{{Member: member, Score: leaderboard.ScaledDecimal(int64(score), 0)}})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestPollingFindsChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, store := newPolling(t)
+		w.written("race", "bob", 5)
+		for range 100 {
+			w.written("other", "bob", 1)
+		}
+		time.Sleep(10*time.Second + ms)
+		want(t, "asked when nobody watches", store.asked.Load(), 0)
+
+		w.watch("bob")
+		time.Sleep(10 * time.Second)
+		want(t, "asked in 10 s", store.asked.Load(), 40)
+		want(t, "sent without a change", w.take(), nil)
+		want(t, "standings read", store.reads.Load(), 2) // the first time it asks, it cannot tell
+
+		w.written("race", "bob", 5)
+		time.Sleep(250 * ms)
+		want(t, "sent", w.take(), []sentRank{{At: 20*time.Second + 250*ms, Member: "bob", Rank: 1, Rev: 3}})
+		want(t, "standings read", store.reads.Load(), 3)
+		for range 100 { // a second
+			w.written("race", "bob", 1)
+			time.Sleep(10 * ms)
+		}
+		time.Sleep(time.Second)
+		sent := w.take()
+		if len(sent) > 6 {
+			t.Errorf("sent %d times within a second", len(sent))
+		}
+		want(t, "last rev", sent[len(sent)-1].Rev, 103)
+
+		w.ranks.unwatch("race", "bob")
+		time.Sleep(time.Second)
+		store.asked.Store(0)
+		time.Sleep(10 * time.Second)
+		want(t, "asked when nobody watches any more", store.asked.Load(), 0)
+	})
+}
+
+// A change between the first look at a member and the first at the rev of its
+// board is not missed.
+func TestPollingMissesNothingAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := newPolling(t)
+		w.written("race", "bob", 5)
+		time.Sleep(100 * ms)
+		w.watch("bob")
+		w.written("race", "alice", 9)
+		time.Sleep(time.Second)
+		want(t, "sent", w.take(), []sentRank{{At: 250 * ms, Member: "bob", Rank: 2, Rev: 3}})
+	})
+}
+
+// An epoch is a change, also if the rev is as before; and so is the end of a board.
+func TestPollingFindsNewEpochAndDeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, store := newPolling(t)
+		w.written("race", "bob", 5)
+		w.watch("bob")
+		time.Sleep(time.Second + ms)
+		reads := store.reads.Load()
+		store.epoch.Store("restored")
+		time.Sleep(time.Second)
+		want(t, "standings read", store.reads.Load(), reads+1)
+
+		if err := w.service.DeleteBoard(t.Context(), "race"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		want(t, "sent", len(w.take()), 1)
+		asked := store.asked.Load()
+		time.Sleep(time.Second)
+		want(t, "asked about a board that is gone", store.asked.Load()-asked, 4)
+		want(t, "sent", w.take(), nil)
+		w.written("race", "bob", 6)
+		time.Sleep(time.Second)
+		want(t, "sent", w.take(), []sentRank{{At: 4*time.Second + 250*ms, Member: "bob", Rank: 1, Rev: 5}})
+	})
+}
+
+// A store that is away is asked on, and heard of once; viewers then have what is new.
+func TestPollingWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, store := newPolling(t)
+		w.written("race", "bob", 5)
+		w.watch("bob")
+		time.Sleep(time.Second)
+		store.away.Store(true)
+		w.written("race", "bob", 5)
+		time.Sleep(time.Minute)
+		want(t, "sent", w.take(), nil)
+		store.away.Store(false)
+		time.Sleep(time.Second)
+		want(t, "revs sent", len(w.take()), 1)
+		want(t, "failures logged", w.log.count("cannot read ranks"), 1)
+		want(t, "recoveries logged", w.log.count("reading ranks again"), 1)
+
+		// Also if it goes away between the rev and the standings.
+		w.ranks.boardChanged("race")
+		store.away.Store(true)
+		time.Sleep(time.Minute)
+		store.away.Store(false)
+		time.Sleep(time.Second)
+		want(t, "failures logged", w.log.count("cannot read ranks"), 2)
+		want(t, "recoveries logged", w.log.count("reading ranks again"), 2)
 	})
 }
 

@@ -47,6 +47,11 @@ type Options struct {
 	// such as https://game.example:8443. "*" is all.
 	Origins []string
 
+	// PollRanks is for a store whose changes are told to one of several nodes:
+	// whether a board has changed whose members are watched here is then found
+	// out by asking for its rev, once per RankInterval.
+	PollRanks bool
+
 	RankInterval time.Duration // between two publications of a member's standing at the least; 0 is 250 ms
 	BodyTimeout  time.Duration // in which a request's body must arrive; 0 is 10 s
 	QueueSize    int           // bytes that may wait for a slow connection before it is closed; 0 is 1 MiB
@@ -158,6 +163,7 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 		running:     make(chan struct{}),
 	}
 	r.ranks = newRanks(reader, opts.RankInterval, runtime.GOMAXPROCS(0), r.publishRank, r.metrics, r.log)
+	r.ranks.polls = opts.PollRanks
 	r.handlers = newHandlers(node)
 	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
 		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{}}, nil // anybody
