@@ -337,6 +337,20 @@ describe('everybody', () => {
     });
   }
 
+  test('can read who is followed on a screen of 320 px beside the largest of scores', async () => {
+    await laurel.submit('largest', { Ann: 9_007_199_254_740_991, Bob: 9_007_199_254_740_990 });
+    const page = await open('/b/largest?member=Bob', { width: 320, height: 640 });
+    await settled(page, '/b/largest?member=Bob');
+    const card = page.getByRole('region', { name: 'Followed: Bob' });
+    await card.getByText('1 behind Ann').waitFor();
+    const [{ height }, { width }] = [
+      await card.boundingBox(),
+      await card.getByText('Bob', { exact: true }).boundingBox(),
+    ];
+    assert.ok(width >= 28, `the name has ${width} px`);
+    assert.ok(height <= 150, `the card covers ${height} px`);
+  });
+
   async function settled(page, path) {
     if (path === '/') await page.getByRole('link', { name: /mixed/ }).waitFor();
     else if (path.startsWith('/b/not')) await page.getByText(/curl -X POST/).waitFor();
