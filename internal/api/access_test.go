@@ -100,6 +100,7 @@ func TestPagesOfOtherOriginsMayOnlyRead(t *testing.T) {
 		{[]string{ours}, "null", ""},
 		{[]string{ours}, "", ""},
 		{[]string{"*"}, other, "*"},
+		{[]string{"https://Game.example"}, ours, ours}, // a browser writes it in lower case
 	} {
 		s := newServer(t, func(o *Options) { o.Origins = test.origins })
 		s.must("PUT", "/v1/leaderboards/b/entries/a", `{"score":1}`)

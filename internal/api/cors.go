@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // allowOrigin lets a page of a configured origin read the answer, also if it
@@ -14,7 +15,8 @@ func (a *API) allowOrigin(x *exchange) {
 		return
 	}
 	h.Add("Vary", "Origin")
-	if origin := x.r.Header.Get("Origin"); slices.Contains(a.opts.Origins, origin) {
+	origin := x.r.Header.Get("Origin")
+	if slices.ContainsFunc(a.opts.Origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 }
