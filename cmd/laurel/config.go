@@ -168,7 +168,10 @@ func parseFile(path string, known []string) ([]setting, error) {
 	for i := 0; i < len(root.Content); i += 2 {
 		key, node := root.Content[i], root.Content[i+1]
 		place := fmt.Sprintf("%s:%d", path, key.Line)
-		if !slices.Contains(known, key.Value) || key.Value == configOption {
+		if key.Value == configOption {
+			return nil, usage(place+": a configuration cannot name another one", "")
+		}
+		if !slices.Contains(known, key.Value) {
 			return nil, usage(fmt.Sprintf("%s: %q is no option", place, key.Value), suggest(key.Value, known, everyOption))
 		}
 		if seen[key.Value] {
