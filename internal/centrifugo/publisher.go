@@ -1,0 +1,224 @@
+package centrifugo
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/redis/rueidis"
+
+	"laurel/internal/feed"
+	"laurel/internal/leaderboard"
+	"laurel/internal/redisconn"
+)
+
+//go:embed lua/publish.lua
+var publishLua string
+
+var publishScript = rueidis.NewLuaScript(publishLua)
+
+// The defaults of a [Publisher].
+const (
+	DefaultStream        = "laurel-centrifugo"
+	DefaultConsumerGroup = "centrifugo"
+	DefaultChannel       = "board:{id}"
+	DefaultMaxLen        = 1000
+)
+
+// PublisherOptions are the settings of a [Publisher]. All but Redis may be left
+// as they are.
+type PublisherOptions struct {
+	Redis         redisconn.Config
+	Stream        string // that the Centrifugo's consumer reads; "" is DefaultStream
+	ConsumerGroup string // in which it does; "" is DefaultConsumerGroup
+	Channel       string // of a board: {id} stands for the board's id; "" is DefaultChannel
+
+	// MaxLen is how many commands the stream may have; 0 is DefaultMaxLen. Those
+	// that were read stay in it until there are so many.
+	MaxLen int
+
+	Log     *slog.Logger          // nil: nothing is logged
+	Metrics prometheus.Registerer // nil: metrics are not shown
+}
+
+// errNobodyReads is returned for a publication while the stream is full of what
+// no Centrifugo has read.
+var errNobodyReads = errors.New("the stream is full of commands that no Centrifugo has read")
+
+// Publisher brings tables to the viewers of a Centrifugo server. It is a
+// [feed.Publisher]: the version of a publication is the rev of its board, and so
+// Centrifugo drops what is older than what it has had.
+//
+// While Redis is away, or Centrifugo has not read what is in the stream, Publish
+// returns an error. The feed tries again with the newest table, so that neither
+// the stream nor a queue of old tables grows, and none is lost that counts.
+type Publisher struct {
+	opts    PublisherOptions
+	log     *slog.Logger
+	link    link
+	metrics *publisherMetrics
+
+	mu      sync.Mutex
+	blocked bool // guarded by mu: the last publication found the stream full
+}
+
+type publisherMetrics struct {
+	published prometheus.Counter
+	refused   prometheus.Counter
+}
+
+var _ feed.Publisher = (*Publisher)(nil)
+
+// NewPublisher returns a publisher that must be closed. It does not wait for
+// Redis. It returns an error if the options are not valid.
+func NewPublisher(opts PublisherOptions) (*Publisher, error) {
+	opts.Stream = cmp.Or(opts.Stream, DefaultStream)
+	opts.ConsumerGroup = cmp.Or(opts.ConsumerGroup, DefaultConsumerGroup)
+	opts.Channel = cmp.Or(opts.Channel, DefaultChannel)
+	opts.MaxLen = cmp.Or(opts.MaxLen, DefaultMaxLen)
+	switch {
+	case strings.Count(opts.Channel, "{id}") != 1:
+		return nil, fmt.Errorf("channel is %q, must have {id} in it once, where a board's id goes", opts.Channel)
+	case opts.MaxLen < 0:
+		return nil, fmt.Errorf("a stream cannot have at most %d commands", opts.MaxLen)
+	}
+	with := promauto.With(opts.Metrics)
+	counter := func(name, help string) prometheus.Counter {
+		return with.NewCounter(prometheus.CounterOpts{Namespace: "laurel", Subsystem: "centrifugo", Name: name, Help: help})
+	}
+	p := &Publisher{
+		opts: opts,
+		log:  opts.Log,
+		link: link{options: clientOptions(opts.Redis, defaultConnectTimeout, defaultIOTimeout)},
+		metrics: &publisherMetrics{
+			published: counter("publications_total", "Commands that were appended to Centrifugo's stream."),
+			refused:   counter("refused_total", "Publications that were put off because Centrifugo had not read those before."),
+		},
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	return p, nil
+}
+
+// Publish appends a table to the stream.
+func (p *Publisher) Publish(ctx context.Context, table feed.Publication) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*defaultIOTimeout)
+	defer cancel()
+	client, err := p.link.client(ctx)
+	if err != nil {
+		return err
+	}
+	o := p.opts
+	payload := appendPublish(nil, strings.Replace(o.Channel, "{id}", table.Board, 1), table)
+	err = publishScript.Exec(ctx, client, []string{o.Stream}, []string{
+		o.ConsumerGroup, strconv.Itoa(o.MaxLen), "method", "payload", rueidis.BinaryString(payload),
+	}).Error()
+	full := rueidis.IsRedisNil(err)
+	p.note(full, err)
+	switch {
+	case full:
+		p.metrics.refused.Inc()
+		return fmt.Errorf("stream %q, group %q: %w", o.Stream, o.ConsumerGroup, errNobodyReads)
+	case err != nil:
+		return fmt.Errorf("stream %q: %w", o.Stream, err)
+	}
+	p.metrics.published.Inc()
+	return nil
+}
+
+// note logs when the stream becomes full, and when that is over.
+func (p *Publisher) note(full bool, err error) {
+	if err != nil && !full {
+		return
+	}
+	p.mu.Lock()
+	before := p.blocked
+	p.blocked = full
+	p.mu.Unlock()
+	switch {
+	case full && !before:
+		p.log.Error("no Centrifugo reads the stream, so nothing more is published", "stream", p.opts.Stream, "group", p.opts.ConsumerGroup, "max_len", p.opts.MaxLen)
+	case before && !full:
+		p.log.Info("the stream is read again", "stream", p.opts.Stream)
+	}
+}
+
+// appendPublish appends the payload of a publish command.
+func appendPublish(dst []byte, channel string, table feed.Publication) []byte {
+	dst = append(dst, `{"channel":`...)
+	dst = feed.AppendString(dst, channel)
+	dst = append(dst, `,"data":`...)
+	dst = append(dst, table.Data...)
+	dst = append(dst, `,"version":`...)
+	dst = strconv.AppendUint(dst, table.Rev, 10)
+	if table.Epoch != "" {
+		dst = append(dst, `,"version_epoch":`...)
+		dst = feed.AppendString(dst, table.Epoch)
+	}
+	return append(dst, `,"delta":true}`...)
+}
+
+// Close gives up the connection.
+func (p *Publisher) Close() { p.link.close() }
+
+// Check returns nil if Redis can be reached, and else why not. It is meant for a
+// readiness check.
+func (p *Publisher) Check(ctx context.Context) error {
+	client, err := p.link.client(ctx)
+	if err == nil {
+		err = client.Do(ctx, client.B().Ping().Build()).Error()
+	}
+	if err != nil {
+		return &leaderboard.Error{Code: leaderboard.CodeStorageUnavailable, Message: "the Redis of Centrifugo's stream cannot be reached", Err: err}
+	}
+	return nil
+}
+
+// link is a client that is made when it is first needed and Redis can be
+// reached: rueidis makes none before.
+type link struct {
+	options rueidis.ClientOption
+
+	mu     sync.Mutex
+	made   rueidis.Client // guarded by mu, like the rest
+	closed bool
+}
+
+var errClosed = errors.New("closed")
+
+func (l *link) client(ctx context.Context) (rueidis.Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, errClosed
+	case l.made != nil:
+		return l.made, nil
+	case ctx.Err() != nil: // while others tried
+		return nil, ctx.Err()
+	}
+	client, err := rueidis.NewClient(l.options)
+	if err != nil {
+		return nil, err
+	}
+	l.made = client
+	return client, nil
+}
+
+func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.made != nil {
+		l.made.Close()
+	}
+}
