@@ -2,9 +2,11 @@ package redistest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
+	"laurel/internal/redisconn"
 	"laurel/internal/redistest"
 )
 
@@ -28,5 +30,47 @@ func TestServerKeepsItsDataOrNot(t *testing.T) {
 	s.RestartEmpty(t)
 	if got, err := get(); !rueidis.IsRedisNil(err) {
 		t.Errorf("after an empty restart k = %q, %v; want nothing", got, err)
+	}
+}
+
+func TestProxyIsANetworkThatCanFail(t *testing.T) {
+	s := redistest.Start(t)
+	p := redistest.NewProxy(t, s.Addr())
+	config, err := redisconn.Parse(p.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := config.Options()
+	options.ConnWriteTimeout = 200 * time.Millisecond
+	options.Dialer.Timeout = 200 * time.Millisecond
+	c, err := rueidis.NewClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ping := func() error { return c.Do(t.Context(), c.B().Ping().Build()).Error() }
+	healed := func() {
+		t.Helper()
+		p.Heal()
+		for ping() != nil {
+			if t.Context().Err() != nil {
+				t.Fatal("it does not heal")
+			}
+		}
+	}
+	for range 3 {
+		if err := ping(); err != nil {
+			t.Fatal(err)
+		}
+		p.Cut()
+		if err := ping(); err == nil {
+			t.Fatal("an answer came through a cut")
+		}
+		healed()
+		p.Silence()
+		if err := ping(); err == nil {
+			t.Fatal("an answer came through silence")
+		}
+		healed()
 	}
 }
