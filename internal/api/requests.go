@@ -213,14 +213,20 @@ func (b *submissions) decode(s *scanner) {
 			single.field(s, o.name)
 		}
 	}
+	b.complete(s, &o, &single)
+}
+
+// complete ends the reading of a body that had single in it, or a list.
+func (b *submissions) complete(s *scanner, o *object, single *submission) {
+	alone := o.has("member") || o.has("score") || o.has("data")
 	switch {
 	case s.err != nil:
-	case !b.batch && o.seen == 0:
+	case !b.batch && !alone:
 		s.fail("", leaderboard.Errorf(codeBadRequest, `the body must have "member" and "score", or "submissions"`))
 	case !b.batch:
-		single.complete(s, &o)
+		single.complete(s, o)
 		b.list = []leaderboard.Submission{single.submission()}
-	case o.has("member") || o.has("score") || o.has("data"):
+	case alone:
 		s.fail("submissions", leaderboard.Errorf(codeBadRequest, `the body has "submissions" beside a submission; send one of the two`))
 	}
 }
