@@ -129,6 +129,30 @@ func Parse(values map[string]any) (Config, error) {
 	return c, err
 }
 
+// ParsePublisher reads the settings of a [Publisher], as a YAML or JSON decoder
+// makes them. How to reach Redis is said as in a consumer's section redis_stream,
+// and the rest is named after what it must agree with there.
+func ParsePublisher(values map[string]any) (PublisherOptions, error) {
+	var err error
+	o := PublisherOptions{Stream: DefaultStream, ConsumerGroup: DefaultConsumerGroup, Channel: DefaultChannel, MaxLen: DefaultMaxLen}
+	s := newSection(values, &err)
+	o.Redis = parseRedis(s)
+	s.text("stream", &o.Stream)
+	s.text("consumer_group", &o.ConsumerGroup)
+	s.text("channel", &o.Channel)
+	s.number("max_len", &o.MaxLen, 100, 1_000_000)
+	switch {
+	case o.Stream == "":
+		s.fail("stream", "is empty")
+	case o.ConsumerGroup == "":
+		s.fail("consumer_group", "is empty")
+	case strings.Count(o.Channel, boardPlace) != 1:
+		s.fail("channel", "is %q, must have %s in it once, where a board's id goes", o.Channel, boardPlace)
+	}
+	s.end()
+	return o, err
+}
+
 func parseChannelOptions(s *section, metaTTL time.Duration) ChannelOptions {
 	o := ChannelOptions{HistoryMetaTTL: metaTTL}
 	s.number("history_size", &o.HistorySize, 0, 10_000)

@@ -209,3 +209,36 @@ func TestParseRefusals(t *testing.T) {
 		})
 	}
 }
+
+func TestParsePublisher(t *testing.T) {
+	var values map[string]any
+	if err := yaml.Unmarshal([]byte(`{address: "redis:6379", password: p, stream: out, consumer_group: g, channel: "games:{id}", max_len: 5000}`), &values); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParsePublisher(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Redis.Options().Password != "p" || got.Stream != "out" || got.ConsumerGroup != "g" || got.Channel != "games:{id}" || got.MaxLen != 5000 {
+		t.Errorf("ParsePublisher = %+v", got)
+	}
+	got, err = ParsePublisher(nil)
+	if err != nil || got.Redis.String() != "redis://127.0.0.1:6379" || got.Stream != DefaultStream || got.Channel != "board:{id}" || got.MaxLen != 1000 {
+		t.Errorf("ParsePublisher(nil) = %+v, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		`{streams: [a]}`:       "streams is no setting that Laurel knows",
+		`{channel: board}`:     "channel is \"board\", must have {id} in it once",
+		`{stream: ""}`:         "stream is empty",
+		`{consumer_group: ""}`: "consumer_group is empty",
+		`{max_len: 1}`:         "max_len is 1, must be from 100",
+	} {
+		var values map[string]any
+		if err := yaml.Unmarshal([]byte(text), &values); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParsePublisher(values); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParsePublisher(%s): %v, want …%s…", text, err, want)
+		}
+	}
+}

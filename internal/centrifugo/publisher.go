@@ -29,9 +29,11 @@ var publishScript = rueidis.NewLuaScript(publishLua)
 const (
 	DefaultStream        = "laurel-centrifugo"
 	DefaultConsumerGroup = "centrifugo"
-	DefaultChannel       = "board:{id}"
+	DefaultChannel       = "board:" + boardPlace
 	DefaultMaxLen        = 1000
 )
+
+const boardPlace = "{id}" // in a channel
 
 // PublisherOptions are the settings of a [Publisher]. All but Redis may be left
 // as they are.
@@ -85,8 +87,8 @@ func NewPublisher(opts PublisherOptions) (*Publisher, error) {
 	opts.Channel = cmp.Or(opts.Channel, DefaultChannel)
 	opts.MaxLen = cmp.Or(opts.MaxLen, DefaultMaxLen)
 	switch {
-	case strings.Count(opts.Channel, "{id}") != 1:
-		return nil, fmt.Errorf("channel is %q, must have {id} in it once, where a board's id goes", opts.Channel)
+	case strings.Count(opts.Channel, boardPlace) != 1:
+		return nil, fmt.Errorf("channel is %q, must have %s in it once, where a board's id goes", opts.Channel, boardPlace)
 	case opts.MaxLen < 0:
 		return nil, fmt.Errorf("a stream cannot have at most %d commands", opts.MaxLen)
 	}
@@ -118,7 +120,7 @@ func (p *Publisher) Publish(ctx context.Context, table feed.Publication) error {
 		return err
 	}
 	o := p.opts
-	payload := appendPublish(nil, strings.Replace(o.Channel, "{id}", table.Board, 1), table)
+	payload := appendPublish(nil, strings.Replace(o.Channel, boardPlace, table.Board, 1), table)
 	err = publishScript.Exec(ctx, client, []string{o.Stream}, []string{
 		o.ConsumerGroup, strconv.Itoa(o.MaxLen), "method", "payload", rueidis.BinaryString(payload),
 	}).Error()
