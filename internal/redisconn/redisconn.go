@@ -1,24 +1,26 @@
-// Package redisconn says in one URL how to reach Redis, whatever its form:
+// Package redisconn reads the one setting that says how Redis is reached: a URL for a single server, for a set watched by Sentinel, or for
+// a Cluster, with or without TLS. [Parse] checks every part of it and loads the files it names, so that a wrong setting is refused when the
+// process starts and not when the first command is sent; [Config.Options] turns it into the options of the client. Passwords stay inside:
+// no error, no text and no log line shows one.
 //
-//	redis://[user[:password]@]host[:port][/db]                                       one server
-//	redis+sentinel://[user[:password]@]host[:port],host…[/db]?sentinel_master_name=  a master that Sentinels watch
-//	redis+cluster://[user[:password]@]host[:port],host…                              Redis Cluster
+//	redis://[user[:password]@]host[:port][/db]
+//	rediss://…?tls_ca=FILE&tls_cert=FILE&tls_key=FILE&tls_server_name=NAME&tls_skip_verify=true
+//	redis+sentinel://[user:password@]host,host[/db]?sentinel_master_name=NAME&sentinel_user=USER&sentinel_password=PASSWORD
+//	redis+cluster://[user:password@]host,host
 //
-// rediss instead of redis in any of them is TLS, for which there are the
-// parameters tls_ca, tls_cert and tls_key (files in PEM) and
-// tls_skip_verify=true. Sentinels that want to know who asks are told
-// sentinel_user and sentinel_password.
+// The forms rediss+sentinel and rediss+cluster take what rediss takes. A password without a user is written :password@. In a user or a
+// password, what is no letter or digit is best written in percent-encoding.
 package redisconn
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,246 +29,232 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Config is a Redis and how to reach it. The zero value is none.
-type Config struct {
-	scheme    string // redis or rediss
-	form      form
-	addresses []string
-	user      *url.Userinfo
-	db        int
-	tls       *tls.Config
+const (
+	// clientName is how our connections are called in CLIENT LIST.
+	clientName = "laurel"
 
-	masterName       string
+	dialTimeout = 2 * time.Second // of one connection to one address, with its handshake
+
+	// keepAlive is how long a connection may be silent before it is asked whether it is alive, and answerTimeout how long it may take to
+	// answer that or any other call that does not block by its nature. After it the connection is taken for dead, so that a Redis that has
+	// vanished without a word is noticed within the sum of both.
+	keepAlive     = time.Second
+	answerTimeout = 3 * time.Second
+
+	// topologyRefresh is how often Sentinels or a Cluster are asked who is master when nothing has told us of a change.
+	topologyRefresh = 5 * time.Second
+
+	maxRedirections = 16 // a Cluster that sends us around in circles is an error
+)
+
+type mode int
+
+const (
+	single mode = iota
+	sentinel
+	cluster
+)
+
+// A Config says how to reach Redis. It does not change, and its copies are the same setting. The zero Config reaches nothing.
+type Config struct {
+	// A pointer, so that printing a struct that has a Config inside shows an address at most.
+	s *settings
+}
+
+type settings struct {
+	mode             mode
+	addrs            []string // host:port; of a Sentinel set, the Sentinels'
+	user             string
+	password         string
+	db               int
+	master           string
 	sentinelUser     string
 	sentinelPassword string
+	tls              *tlsSettings // nil without TLS
 }
 
-type form string
+type tlsSettings struct {
+	ca, cert, key string // the files' names
+	serverName    string
+	skipVerify    bool
 
-const (
-	single   form = ""
-	sentinel form = "+sentinel"
-	cluster  form = "+cluster"
-)
-
-const (
-	defaultPort         = "6379"
-	defaultSentinelPort = "26379"
-
-	dialTimeout = 2 * time.Second
-	// A connection on which nothing has come for so long, though something
-	// should have, is given up.
-	ioTimeout = 3 * time.Second
-	// Sentinels are asked this often whether they have told all about the master.
-	topologyInterval = 5 * time.Second
-)
-
-var hostName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-
-// parameters of a URL, and in which forms.
-var parameters = map[string]func(c *Config) bool{
-	"sentinel_master_name": func(c *Config) bool { return c.form == sentinel },
-	"sentinel_user":        func(c *Config) bool { return c.form == sentinel },
-	"sentinel_password":    func(c *Config) bool { return c.form == sentinel },
-	"tls_ca":               func(c *Config) bool { return c.scheme == "rediss" },
-	"tls_cert":             func(c *Config) bool { return c.scheme == "rediss" },
-	"tls_key":              func(c *Config) bool { return c.scheme == "rediss" },
-	"tls_skip_verify":      func(c *Config) bool { return c.scheme == "rediss" },
+	roots        *x509.CertPool    // of ca; nil for the system's
+	certificates []tls.Certificate // of cert and key
 }
 
-// Parse reads a URL. Its errors do not repeat a password.
-func Parse(text string) (Config, error) {
-	c, err := parse(text)
-	if err != nil {
-		return Config{}, fmt.Errorf("the URL of Redis: %w", err)
+// IsZero reports whether c is the zero Config, which no URL stands for.
+func (c Config) IsZero() bool { return c.s == nil }
+
+// IsCluster reports whether c speaks of a Redis Cluster, where one command can only name keys of one slot.
+func (c Config) IsCluster() bool { return c.s != nil && c.s.mode == cluster }
+
+// IsSentinel reports whether c finds its Redis by asking Sentinels.
+func (c Config) IsSentinel() bool { return c.s != nil && c.s.mode == sentinel }
+
+// Addrs returns the addresses that the URL named, each as host:port.
+func (c Config) Addrs() []string {
+	if c.s == nil {
+		return nil
 	}
-	return c, nil
+	return slices.Clone(c.s.addrs)
 }
 
-func parse(text string) (c Config, err error) {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return c, errors.New("it has to begin with redis://, redis+sentinel:// or redis+cluster://, or with rediss for TLS")
-	}
-	c.scheme, _, _ = strings.Cut(scheme, "+")
-	c.form = form(strings.TrimPrefix(scheme, c.scheme))
-	if c.scheme != "redis" && c.scheme != "rediss" || !slices.Contains([]form{single, sentinel, cluster}, c.form) {
-		return c, fmt.Errorf("%q is not one of redis, redis+sentinel, redis+cluster, rediss, rediss+sentinel, rediss+cluster", scheme)
-	}
-	rest, query, _ := strings.Cut(rest, "?")
-	authority, path, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndex(authority, "@"); at >= 0 {
-		// url.Parse takes no list of hosts, so it is given the user alone; its
-		// error would show the password.
-		u, err := url.Parse("redis://" + authority[:at] + "@host")
-		if err != nil {
-			return c, errors.New("what stands before the @ is not user:password; characters such as @ / : % have to be written as %40 %2F %3A %25")
-		}
-		c.user, authority = u.User, authority[at+1:]
-	}
-	if err := c.parseAddresses(authority); err != nil {
-		return c, err
-	}
-	if path != "" {
-		if c.db, err = strconv.Atoi(path); err != nil || c.db < 0 {
-			return c, fmt.Errorf("the database %q is not a number", path)
-		}
-		if c.form == cluster && c.db != 0 {
-			return c, errors.New("a cluster has only the database 0")
-		}
-	}
-	return c, c.parseQuery(query)
-}
-
-func (c *Config) parseAddresses(list string) error {
-	port := defaultPort
-	if c.form == sentinel {
-		port = defaultSentinelPort
-	}
-	for address := range strings.SplitSeq(list, ",") {
-		host, number, err := net.SplitHostPort(address)
-		if err != nil {
-			host, number = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"), port
-		}
-		if n, err := strconv.Atoi(number); err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("the port %q of %q is not one of 1 to 65535", number, address)
-		}
-		if !hostName.MatchString(host) && net.ParseIP(host) == nil {
-			return fmt.Errorf("%q is not HOST or HOST:PORT", address)
-		}
-		c.addresses = append(c.addresses, net.JoinHostPort(host, number))
-	}
-	if c.form == single && len(c.addresses) > 1 {
-		return fmt.Errorf("%d addresses are those of Sentinels or of a cluster: redis+sentinel:// or redis+cluster://", len(c.addresses))
-	}
-	return nil
-}
-
-func (c *Config) parseQuery(query string) error {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return errors.New("what stands after the ? is not name=value&name=value")
-	}
-	for name, v := range values {
-		allowed, known := parameters[name]
-		switch {
-		case !known:
-			return fmt.Errorf("there is no parameter %q; there are sentinel_master_name, sentinel_user, sentinel_password, tls_ca, tls_cert, tls_key and tls_skip_verify", name)
-		case !allowed(c):
-			return fmt.Errorf("the parameter %q means nothing with %s", name, c.scheme+string(c.form))
-		case len(v) > 1:
-			return fmt.Errorf("the parameter %q is there %d times", name, len(v))
-		}
-	}
-	c.masterName = values.Get("sentinel_master_name")
-	c.sentinelUser, c.sentinelPassword = values.Get("sentinel_user"), values.Get("sentinel_password")
-	if c.form == sentinel && c.masterName == "" {
-		return errors.New("sentinel_master_name is missing: the name under which the Sentinels know the master, such as ?sentinel_master_name=mymaster")
-	}
-	if c.scheme == "rediss" {
-		return c.parseTLS(values)
-	}
-	return nil
-}
-
-func (c *Config) parseTLS(values url.Values) error {
-	c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	switch v := values.Get("tls_skip_verify"); v {
-	case "", "false":
-	case "true":
-		c.tls.InsecureSkipVerify = true // the operator has said so
-	default:
-		return fmt.Errorf("tls_skip_verify is %q, not true or false", v)
-	}
-	if path := values.Get("tls_ca"); path != "" {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("tls_ca: %w", err)
-		}
-		c.tls.RootCAs = x509.NewCertPool()
-		if !c.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("tls_ca: %s holds no certificate in PEM", path)
-		}
-	}
-	cert, key := values.Get("tls_cert"), values.Get("tls_key")
-	if (cert == "") != (key == "") {
-		return errors.New("tls_cert and tls_key belong together")
-	}
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return fmt.Errorf("tls_cert and tls_key: %w", err)
-		}
-		c.tls.Certificates = []tls.Certificate{pair}
-	}
-	return nil
-}
-
-// IsZero reports whether there is no Redis.
-func (c Config) IsZero() bool { return len(c.addresses) == 0 }
-
-// IsCluster reports whether keys live on different servers.
-func (c Config) IsCluster() bool { return c.form == cluster }
-
-// String returns the URL, without what is secret.
-func (c Config) String() string {
-	if c.IsZero() {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString(c.scheme + string(c.form) + "://")
-	if c.user.Username() != "" {
-		b.WriteString(url.User(c.user.Username()).String() + "@")
-	}
-	b.WriteString(strings.Join(c.addresses, ","))
-	if c.db != 0 {
-		fmt.Fprintf(&b, "/%d", c.db)
-	}
-	if c.masterName != "" {
-		b.WriteString("?sentinel_master_name=" + url.QueryEscape(c.masterName))
-	}
-	return b.String()
-}
-
-// Options returns what rueidis needs to know, which is the caller's to change.
-//
-// Commands are never sent twice by the library: of one that was cut off nobody
-// knows whether it was carried out, and most of ours count. Whoever sends a
-// command that may be repeated repeats it.
-func (c Config) Options() rueidis.ClientOption {
-	password, _ := c.user.Password()
-	opts := rueidis.ClientOption{
-		InitAddress:       slices.Clone(c.addresses),
-		Username:          c.user.Username(),
-		Password:          password,
-		SelectDB:          c.db,
-		TLSConfig:         c.tls.Clone(),
-		ClientName:        "laurel",
-		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second},
-		ConnWriteTimeout:  ioTimeout,
-		DisableRetry:      true,
-		DisableCache:      true,
-		ForceSingleClient: c.form == single,
-	}
-	if c.form == sentinel {
-		opts.Sentinel = rueidis.SentinelOption{
-			Dialer:                  opts.Dialer,
-			TLSConfig:               c.tls.Clone(),
-			MasterSet:               c.masterName,
-			Username:                c.sentinelUser,
-			Password:                c.sentinelPassword,
-			ClientName:              "laurel",
-			TopologyRefreshInterval: topologyInterval,
-		}
-	}
-	return opts
-}
-
-// Dial connects.
+// Dial connects to what c speaks of, with [Config.Options], and refuses what is of another kind: a node of a Cluster taken for a single
+// server would answer for some keys only, and the client would take a single server for a Cluster without a word.
 func (c Config) Dial() (rueidis.Client, error) {
 	client, err := rueidis.NewClient(c.Options())
 	if err != nil {
 		return nil, fmt.Errorf("connect to Redis at %s: %w", c, err)
 	}
+	if err := c.checkKind(client); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("connect to Redis at %s: %w", c, err)
+	}
 	return client, nil
+}
+
+func (c Config) checkKind(client rueidis.Client) error {
+	switch c.s.mode {
+	case cluster:
+		if client.Mode() != rueidis.ClientModeCluster {
+			return errors.New("it is no Redis Cluster; write redis:// or rediss:// in place of the scheme with +cluster")
+		}
+	case single:
+		ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+		defer cancel()
+		// A user who may not ask is believed.
+		info, err := client.Do(ctx, client.B().Info().Section("server").Build()).ToString()
+		if err == nil && strings.Contains(info, "redis_mode:cluster") {
+			return fmt.Errorf("it is a node of a Redis Cluster; write %s+cluster:// in place of %[1]s://", c.s.scheme())
+		}
+	}
+	return nil
+}
+
+// Options returns the options to give to [rueidis.NewClient]: a fresh value with each call, which the caller may change.
+//
+// The client does not try anything a second time by itself (DisableRetry): what to do about a broken connection is for the caller to
+// decide, who has a context and knows whether the call may run twice. rueidis would only repeat what it takes for reads, and any command
+// marked ToRetryable, but it does so without end where the context has no deadline. What a Cluster answers with MOVED or ASK has not been
+// carried out, and is sent on in any case.
+//
+// Nothing is cached on our side (DisableCache), so the server need not track what we read. A command that takes longer than three seconds to
+// be answered breaks its connection, unless it is one of those that block.
+func (c Config) Options() rueidis.ClientOption {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
+	o := rueidis.ClientOption{
+		ClientName:       clientName,
+		Dialer:           dialer,
+		ConnWriteTimeout: answerTimeout,
+		DisableRetry:     true,
+		DisableCache:     true,
+	}
+	if c.s == nil {
+		return o
+	}
+	o.InitAddress = slices.Clone(c.s.addrs)
+	o.Username, o.Password = c.s.user, c.s.password
+	o.SelectDB = c.s.db
+	o.TLSConfig = c.s.tls.config()
+	switch c.s.mode {
+	case single:
+		o.ForceSingleClient = true
+	case sentinel:
+		o.Sentinel = rueidis.SentinelOption{
+			Dialer:                  dialer, // not inherited: without it, a silent Sentinel would never be given up
+			TLSConfig:               c.s.tls.config(),
+			MasterSet:               c.s.master,
+			Username:                c.s.sentinelUser,
+			Password:                c.s.sentinelPassword,
+			ClientName:              clientName,
+			TopologyRefreshInterval: topologyRefresh,
+		}
+	case cluster:
+		o.ClusterOption = rueidis.ClusterOption{ShardsRefreshInterval: topologyRefresh, MaxMovedRedirections: maxRedirections}
+	}
+	return o
+}
+
+func (t *tlsSettings) config() *tls.Config {
+	if t == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		RootCAs:            t.roots,
+		Certificates:       slices.Clone(t.certificates),
+		ServerName:         t.serverName, // when empty, the host that is dialled
+		InsecureSkipVerify: t.skipVerify,
+	}
+}
+
+// hidden stands in a text for a password.
+const hidden = "xxxxx"
+
+// String returns the URL that c came from, in its shortest form and with xxxxx in place of each password.
+func (c Config) String() string {
+	if c.s == nil {
+		return ""
+	}
+	s := c.s
+	var b strings.Builder
+	b.WriteString(s.scheme())
+	b.WriteString("://")
+	if s.password != "" {
+		b.WriteString(escape(s.user) + ":" + hidden + "@")
+	}
+	for i, addr := range s.addrs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(addr)
+	}
+	if s.db != 0 {
+		b.WriteString("/" + strconv.Itoa(s.db))
+	}
+	sep := byte('?')
+	param := func(name, value string) {
+		if value == "" {
+			return
+		}
+		b.WriteByte(sep)
+		b.WriteString(name + "=" + escape(value))
+		sep = '&'
+	}
+	param("sentinel_master_name", s.master)
+	param("sentinel_user", s.sentinelUser)
+	if s.sentinelPassword != "" {
+		param("sentinel_password", hidden)
+	}
+	if s.tls != nil {
+		param("tls_ca", s.tls.ca)
+		param("tls_cert", s.tls.cert)
+		param("tls_key", s.tls.key)
+		param("tls_server_name", s.tls.serverName)
+		if s.tls.skipVerify {
+			param("tls_skip_verify", "true")
+		}
+	}
+	return b.String()
+}
+
+// GoString keeps %#v from showing more than [Config.String] does.
+func (c Config) GoString() string { return "redisconn.Config(" + strconv.Quote(c.String()) + ")" }
+
+// LogValue is what a log line shows: the same as [Config.String].
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText is the same as [Config.String], so that no encoder shows more.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// escape leaves nothing that has a meaning in a URL.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+func (s *settings) scheme() string {
+	for _, k := range schemes {
+		if k.mode == s.mode && k.tls == (s.tls != nil) {
+			return k.name
+		}
+	}
+	panic("redisconn: a mode without a scheme")
 }
