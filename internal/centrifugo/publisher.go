@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -47,9 +48,26 @@ type PublisherOptions struct {
 	// that were read stay in it until there are so many.
 	MaxLen int
 
+	// Refresh is how often Run publishes every board, whether or not it has
+	// changed; 0 is a minute.
+	Refresh time.Duration
+
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: metrics are not shown
 }
+
+// Boards is the part of a [leaderboard.Store] that a publisher reads every board
+// from.
+type Boards interface {
+	feed.Reader
+	Boards(ctx context.Context, after string, limit int) ([]leaderboard.View, error)
+}
+
+const (
+	refreshSuffix = ".refresh"
+	refreshPage   = 100                  // boards that are listed at once
+	refreshPause  = 5 * time.Millisecond // between two boards
+)
 
 // errNobodyReads is returned for a publication while the stream is full of what
 // no Centrifugo has read.
@@ -75,6 +93,7 @@ type Publisher struct {
 type publisherMetrics struct {
 	published prometheus.Counter
 	refused   prometheus.Counter
+	refreshed prometheus.Counter
 }
 
 var _ feed.Publisher = (*Publisher)(nil)
@@ -86,6 +105,7 @@ func NewPublisher(opts PublisherOptions) (*Publisher, error) {
 	opts.ConsumerGroup = cmp.Or(opts.ConsumerGroup, DefaultConsumerGroup)
 	opts.Channel = cmp.Or(opts.Channel, DefaultChannel)
 	opts.MaxLen = cmp.Or(opts.MaxLen, DefaultMaxLen)
+	opts.Refresh = cmp.Or(opts.Refresh, time.Minute)
 	switch {
 	case strings.Count(opts.Channel, boardPlace) != 1:
 		return nil, fmt.Errorf("channel is %q, must have %s in it once, where a board's id goes", opts.Channel, boardPlace)
@@ -103,6 +123,7 @@ func NewPublisher(opts PublisherOptions) (*Publisher, error) {
 		metrics: &publisherMetrics{
 			published: counter("publications_total", "Commands that were appended to Centrifugo's stream."),
 			refused:   counter("refused_total", "Publications that were put off because Centrifugo had not read those before."),
+			refreshed: counter("refreshed_total", "Tables that were published, among all, in case Centrifugo had lost them."),
 		},
 	}
 	if p.log == nil {
@@ -135,6 +156,71 @@ func (p *Publisher) Publish(ctx context.Context, table feed.Publication) error {
 	}
 	p.metrics.published.Inc()
 	return nil
+}
+
+// Run publishes every board from time to time, until ctx is done, on one of the
+// nodes that share a stream. A Centrifugo that has restarted has lost what was in
+// its memory, and would have nothing for who comes to watch a board that is quiet;
+// one that has the table drops it, because its version is not newer.
+func (p *Publisher) Run(ctx context.Context, boards Boards) {
+	for {
+		switch mine, err := p.takeTurn(ctx); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.log.Debug("cannot ask whose turn it is", "err", err)
+		case mine:
+			if err := p.publishAll(ctx, boards); err != nil && ctx.Err() == nil {
+				p.log.Warn("cannot publish all boards once more", "err", err)
+			}
+		}
+		if !pause(ctx, p.opts.Refresh) {
+			return
+		}
+	}
+}
+
+// takeTurn reports whether no other node publishes all boards this time.
+func (p *Publisher) takeTurn(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*defaultIOTimeout)
+	defer cancel()
+	client, err := p.link.client(ctx)
+	if err != nil {
+		return false, err
+	}
+	// It is over a little before ours is, lest two nodes keep each other off.
+	term := p.opts.Refresh * 9 / 10
+	err = client.Do(ctx, client.B().Set().Key(p.opts.Stream+refreshSuffix).Value("taken").Nx().PxMilliseconds(max(1, term.Milliseconds())).Build()).Error()
+	if rueidis.IsRedisNil(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (p *Publisher) publishAll(ctx context.Context, boards Boards) error {
+	for after := ""; ; {
+		views, err := boards.Boards(ctx, after, refreshPage)
+		if err != nil || len(views) == 0 {
+			return err
+		}
+		for _, view := range views {
+			after = view.Board.ID
+			table, err := feed.Render(ctx, boards, after)
+			switch {
+			case errors.Is(err, leaderboard.ErrBoardNotFound):
+				continue
+			case err == nil:
+				err = p.Publish(ctx, table)
+			}
+			if err != nil {
+				return fmt.Errorf("board %q: %w", after, err)
+			}
+			p.metrics.refreshed.Inc()
+			if !pause(ctx, refreshPause) {
+				return ctx.Err()
+			}
+		}
+	}
 }
 
 // note logs when the stream becomes full, and when that is over.

@@ -16,6 +16,8 @@ import (
 	"github.com/redis/rueidis"
 
 	"laurel/internal/feed"
+	"laurel/internal/leaderboard"
+	"laurel/internal/leaderboard/storetest"
 	"laurel/internal/redistest"
 )
 
@@ -262,6 +264,43 @@ func TestPublisherAndConsumerMeet(t *testing.T) {
 		if err := json.Unmarshal(list[len(list)-1].Data, &last); err != nil || last.Rev != revs {
 			t.Errorf("board %d ends with %s, %v", b, list[len(list)-1].Data, err)
 		}
+	}
+}
+
+// What a Centrifugo has lost with its memory, it is given again, by one of the
+// nodes at a time.
+func TestRunPublishesEveryBoardAgain(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	store := storetest.NewModel()
+	const boards = refreshPage + 3
+	for i := range boards {
+		if _, err := store.CreateBoard(t.Context(), leaderboard.Board{ID: fmt.Sprintf("b%03d", i)}.WithDefaults()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 3 {
+		p := newPublisher(t, server, func(o *PublisherOptions) { o.Refresh = time.Hour })
+		wg.Go(func() { p.Run(ctx, store) })
+	}
+	until(t, "all boards are published", func() bool { return len(outOf(t, client)) == boards })
+	stop()
+	wg.Wait()
+	p := newPublisher(t, server, func(o *PublisherOptions) { o.Refresh = time.Hour })
+	if mine, err := p.takeTurn(t.Context()); mine || err != nil {
+		t.Errorf("the next node takes its turn within the hour: %v, %v", mine, err)
+	}
+	if n := len(outOf(t, client)); n != boards {
+		t.Errorf("%d publications of %d boards", n, boards)
+	}
+
+	// In a stream that nobody reads they are not heaped up.
+	full := newPublisher(t, server, func(o *PublisherOptions) { o.MaxLen = boards })
+	if err := full.publishAll(t.Context(), store); !errors.Is(err, errNobodyReads) {
+		t.Errorf("publish all into a full stream: %v", err)
 	}
 }
 
