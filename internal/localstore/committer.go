@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,11 @@ const (
 	maxGroupOps   = 4096
 	maxGroupBytes = 4 << 20
 )
+
+// The committer plans about so many operations until it looks whether the commit
+// is done that is under way. Without, the disk would wait until all large requests
+// are planned, and as they are answered together, do so each time.
+const maxPieceOps = 256
 
 type requestKind uint8
 
@@ -114,28 +120,40 @@ func (q *queue) isClosed() bool {
 	return q.closed
 }
 
-// take appends to group what waits, within the bounds of a group, and says whether
-// the queue is closed. Those who gave up are left out.
-func (q *queue) take(group []*request) (_ []*request, closed bool) {
+// load is how much work a group has taken.
+type load struct{ ops, bytes int }
+
+func (l *load) add(r *request) {
+	l.ops += max(len(r.batch.Ops), 1)
+	for i := range r.batch.Ops {
+		l.bytes += len(r.batch.Ops[i].Member) + len(r.batch.Ops[i].Data)
+	}
+}
+
+func (l load) full() bool { return l.ops >= maxGroupOps || l.bytes >= maxGroupBytes }
+
+// take appends to taken a piece of what waits, for a group that has some load
+// already and may become full. It says whether that was the last: the queue is
+// closed and empty. Those who gave up are left out.
+func (q *queue) take(taken []*request, l load) (_ []*request, ended bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, ops, size := 0, 0, 0
+	n, enough := 0, l.ops+maxPieceOps
 	for _, r := range q.waiting {
-		if n > 0 && (ops >= maxGroupOps || size >= maxGroupBytes) {
+		if l.full() || l.ops >= enough {
 			break
 		}
 		n++
-		if !r.taken.CompareAndSwap(false, true) {
-			continue
+		if r.taken.CompareAndSwap(false, true) {
+			l.add(r)
+			taken = append(taken, r)
 		}
-		ops += max(len(r.batch.Ops), 1)
-		for i := range r.batch.Ops {
-			size += len(r.batch.Ops[i].Member) + len(r.batch.Ops[i].Data)
-		}
-		group = append(group, r)
 	}
 	q.waiting = slices.Delete(q.waiting, 0, n)
-	return group, q.closed
+	if len(q.waiting) > 0 {
+		q.signal()
+	}
+	return taken, q.closed && len(q.waiting) == 0
 }
 
 // submit hands a request to the committer and waits for the answer.
@@ -219,23 +237,37 @@ func (s *Store) refusal() error {
 // committer is what only the committer's goroutine uses.
 type committer struct {
 	disk       *disk
-	group      group
+	groups     [2]group // take turns: one is planned while the other is in flight
+	next       *group   // the one that is being planned
+	flight     *flight  // of the other one; nil if it is empty
 	taken      []*request
-	timeout    *time.Timer
 	nextNumber uint32 // of the next board
 	garbage    []uint32
+	last       uint64 // seq of the last change that was written; its commit may be under way
 	acked      uint64 // as it is on disk
 	doubt      [][]byte
 	behind     int // bytes committed since Pebble was last asked how far behind it is
 }
 
+// flight is a batch on its way to the disk.
+type flight struct {
+	group   *group // what it is the batch of, if of one
+	acked   uint64 // what is on disk with it
+	batch   *pebble.Batch
+	repr    []byte
+	timeout *time.Timer
+	done    chan error // gets what came of it; holds two, as that may still come after the timeout
+}
+
 // run is the committer.
 func (s *Store) run() {
 	defer close(s.stopped)
-	s.group.store = s
-	s.group.boards = make(map[string]*boardPlan)
-	s.timeout = time.NewTimer(time.Hour)
-	s.timeout.Stop()
+	for i := range s.groups {
+		s.groups[i].store = s
+		s.groups[i].boards = make(map[string]*boardPlan)
+	}
+	s.next = &s.groups[0]
+	s.last = s.changes.lastSeq()
 	for {
 		if failed := s.serve(); !failed || !s.heal() {
 			break
@@ -245,147 +277,197 @@ func (s *Store) run() {
 }
 
 // serve carries out requests until the disk fails, or until the queue is closed
-// and empty.
+// and empty. While the commit of one group is under way, it finishes the group before
+// and plans the one after.
 func (s *Store) serve() (failed bool) {
 	look := time.NewTicker(s.opts.RetryInterval)
 	defer look.Stop()
 	s.lookForRoom()
 	for {
-		var closed bool
-		s.taken, closed = s.queue.take(s.taken[:0])
-		switch {
-		case len(s.taken) > 0:
-			if !s.process(s.taken) {
-				return true
-			}
-			select {
-			case <-look.C:
-				s.lookForRoom()
-			default:
-			}
-			continue
-		case len(s.garbage) > 0:
-			if err := s.sweep(); err != nil {
-				s.fail(err)
-				return true
-			}
-		case closed:
+		ended := s.gather()
+		if ended && s.flight == nil && len(s.next.requests) == 0 && len(s.garbage) == 0 {
 			return false
 		}
-		select {
-		case <-s.queue.ready:
-		case <-look.C:
-			s.lookForRoom()
-		case <-s.disk.fence.closed:
-			s.fail(s.disk.fence.err())
+		if err := s.advance(look.C); err != nil {
+			s.abort(err)
 			return true
 		}
 	}
 }
 
-// process carries out requests as one group, and answers them. It returns false
-// if the disk failed.
-func (s *Store) process(taken []*request) bool {
+// gather plans what waits, as far as there is room for it in the next group. It
+// says whether that was the last.
+func (s *Store) gather() (ended bool) {
+	s.taken, ended = s.queue.take(s.taken[:0], s.next.load)
 	if full := s.full.Load(); full != nil {
-		s.refuse(taken, full)
-		return true
+		refuse(s.taken, full)
+		return ended
 	}
-	g := &s.group
-	g.reset()
-	for _, r := range taken {
-		g.add(r)
+	for _, r := range s.taken {
+		s.next.add(r)
 	}
-	if err := s.commitGroup(g); err != nil {
-		s.fail(err)
-		s.refuse(taken, s.trouble.Load())
-		return false
-	}
-	g.apply()
-	s.garbage = append(s.garbage, g.garbage...)
-	s.changes.append(g.records)
-	s.metrics.observe(g)
-	for _, r := range taken {
-		r.done <- struct{}{}
-	}
-	return true
+	return ended
 }
 
-func (s *Store) commitGroup(g *group) error {
+// advance gives the disk something to do, if it has nothing and there is something,
+// or else waits for what comes next. An error is the disk's.
+func (s *Store) advance(look <-chan time.Time) error {
+	ready, fenced := s.queue.ready, s.disk.fence.closed
+	var done chan error
+	switch {
+	case s.flight != nil:
+		done, fenced = s.flight.done, nil // it will be told of the fence
+	case len(s.next.requests) > 0:
+		return s.launch()
+	case len(s.garbage) > 0:
+		return s.sweep()
+	}
+	if s.next.load.full() {
+		ready = nil
+	}
+	select {
+	case err := <-done:
+		return s.land(err)
+	case <-ready:
+	case <-look:
+		s.lookForRoom()
+	case <-fenced:
+		return s.disk.fence.err()
+	}
+	return nil
+}
+
+// launch starts the commit of the next group. From then on the other one, which
+// is empty or about to be finished, is the next. After an error nothing was started.
+func (s *Store) launch() error {
+	s.awaitFlush()
 	if err := s.disk.fence.err(); err != nil {
 		return err
 	}
+	g := s.next
 	batch := s.disk.db.NewBatch()
-	if err := g.write(batch, s.changes.lastSeq()); err != nil {
+	if err := g.write(batch, s.last); err != nil {
 		return err
 	}
-	if batch.Empty() {
-		return batch.Close()
-	}
-	acked := s.changes.place()
-	if acked != s.acked {
+	s.last += uint64(len(g.records))
+	acked := s.acked
+	if place := s.changes.place(); place != acked && !batch.Empty() {
+		acked = place
 		if err := batch.Set(ackedKey, binary.AppendUvarint(nil, acked), nil); err != nil {
 			return err
 		}
 	}
-	if err := s.commit(batch, true); err != nil {
-		return err
+	s.flight = s.begin(batch, true)
+	s.flight.group, s.flight.acked = g, acked
+	if s.next = &s.groups[0]; s.next == g {
+		s.next = &s.groups[1]
 	}
-	s.acked = acked
 	return nil
 }
 
-// commit writes a batch and waits for it, though not for ever. After an error
-// it is in doubt whether the batch is on the disk.
-func (s *Store) commit(batch *pebble.Batch, durable bool) error {
-	start := time.Now()
-	d, repr := s.disk, batch.Repr()
-	s.behind += len(repr)
-	done := make(chan error, 1)
+// land finishes the group in flight, if no error came of it. If there is a next
+// group, its commit is started first, so that the disk is at work while memory
+// is changed. After an error, the groups that are not finished are to be refused.
+func (s *Store) land(err error) error {
+	f := s.flight
+	if err := s.end(f, err); err != nil {
+		return err
+	}
+	s.flight, s.acked = nil, f.acked
+	if len(s.next.requests) > 0 {
+		err = s.launch()
+		runtime.Gosched() // or the commit's goroutine may have to wait for this one
+	}
+	s.finish(f.group)
+	return err
+}
+
+// finish does in memory what a group did on the disk, and answers.
+func (s *Store) finish(g *group) {
+	g.apply()
+	s.garbage = append(s.garbage, g.garbage...)
+	s.changes.append(g.records)
+	s.metrics.observe(g)
+	for _, r := range g.requests {
+		r.done <- struct{}{}
+	}
+	g.reset()
+}
+
+// abort gives the disk up. It refuses the group in flight, of which it is in doubt
+// what is on the disk, as well as the next one, which was planned over it.
+func (s *Store) abort(cause error) {
+	s.fail(cause)
+	s.flight = nil
+	for i := range s.groups {
+		g := &s.groups[i]
+		refuse(g.requests, s.trouble.Load())
+		g.reset()
+	}
+}
+
+// begin starts a commit. The fence closes if it takes too long.
+func (s *Store) begin(batch *pebble.Batch, durable bool) *flight {
+	d, start := s.disk, time.Now()
+	f := &flight{batch: batch, repr: batch.Repr(), done: make(chan error, 2)}
+	s.behind += len(f.repr)
+	f.timeout = time.AfterFunc(s.opts.CommitTimeout, func() {
+		err := fmt.Errorf("a commit took longer than %v", s.opts.CommitTimeout)
+		d.fence.close(err)
+		f.done <- err
+	})
+	if batch.Empty() {
+		f.done <- nil
+		return f
+	}
 	d.commits.Go(func() {
 		err := d.commit(batch, durable)
 		if err == nil {
-			err = batch.Close()
+			s.metrics.commit.Observe(time.Since(start).Seconds())
 		}
-		done <- err
+		f.done <- err
 	})
-	s.timeout.Reset(s.opts.CommitTimeout)
-	var err error
-	select {
-	case err = <-done:
-		s.timeout.Stop()
-	case <-s.timeout.C:
-		err = fmt.Errorf("a commit took longer than %v", s.opts.CommitTimeout)
-		d.fence.close(err)
-	}
+	return f
+}
+
+// end is to be called with what came of a commit, and returns it. After an error
+// it is in doubt whether the batch is on the disk.
+func (s *Store) end(f *flight, err error) error {
+	f.timeout.Stop()
 	if err != nil {
-		s.doubt = append(s.doubt, repr)
+		s.doubt = append(s.doubt, f.repr)
 		return err
 	}
-	s.metrics.commit.Observe(time.Since(start).Seconds())
-	return s.awaitFlush()
+	return f.batch.Close()
+}
+
+// commit writes a batch and waits for it, though not for ever.
+func (s *Store) commit(batch *pebble.Batch, durable bool) error {
+	f := s.begin(batch, durable)
+	return s.end(f, <-f.done)
 }
 
 // awaitFlush waits while more of the tables in Pebble's memory wait to be written to disk
-// than is sensible.
-func (s *Store) awaitFlush() error {
+// than is sensible. If that takes too long, the fence closes. No commit may be
+// under way, as nobody would look after it.
+func (s *Store) awaitFlush() {
 	const most = 4
 	if s.behind < s.opts.MemTableSize/2 {
-		return nil
+		return
 	}
-	s.timeout.Reset(s.opts.CommitTimeout)
-	defer s.timeout.Stop()
+	timeout := time.NewTimer(s.opts.CommitTimeout)
+	defer timeout.Stop()
 	for s.disk.db.Metrics().MemTable.Size > uint64(most*s.opts.MemTableSize) {
 		select {
 		case <-s.disk.flushed:
 		case <-s.disk.fence.closed:
-			return nil // which the next group will notice
-		case <-s.timeout.C:
+			return
+		case <-timeout.C:
 			s.disk.fence.close(fmt.Errorf("the database wrote nothing for %v", s.opts.CommitTimeout))
-			return nil
+			return
 		}
 	}
 	s.behind = 0
-	return nil
 }
 
 // sweep removes the entries of deleted boards from the disk. It waits for
@@ -409,7 +491,7 @@ func (s *Store) sweep() error {
 }
 
 // refuse answers requests with an error.
-func (s *Store) refuse(taken []*request, err error) {
+func refuse(taken []*request, err error) {
 	for _, r := range taken {
 		r.answer = answer{err: err}
 		r.done <- struct{}{}

@@ -1,9 +1,14 @@
 package localstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,65 +24,105 @@ import (
 	"laurel/internal/leaderboard/storetest"
 )
 
-// TestGroupIsLikeOneAfterTheOther holds the committer in a commit, lets random
-// requests gather behind it, and compares what they are answered as one group
-// with what a model answers to one after the other. Many of them fail, some
-// after a part of their batch was planned, and must leave no trace for the next.
-func TestGroupIsLikeOneAfterTheOther(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+// gate is a file system whose syncs of the log can be made to wait.
+type gate struct {
+	vfs.FS
 
-	var (
-		hold = make(chan chan struct{}, 1) // gets what a sync is to wait for
-		held = make(chan struct{})
-	)
-	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+	hold chan chan error // gets where a sync is to get its error from
+	held chan struct{}   // gets something when it waits
+}
+
+func newGate() *gate {
+	g := &gate{hold: make(chan chan error, 1), held: make(chan struct{})}
+	g.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind != errorfs.OpFileSyncData {
 			return nil
 		}
 		select {
-		case release := <-hold:
-			held <- struct{}{}
-			<-release
+		case release := <-g.hold:
+			g.held <- struct{}{}
+			return <-release
 		default:
+			return nil
 		}
-		return nil
 	}))
-	s, err := Open(t.Context(), "data", Options{FS: fs})
+	return g
+}
+
+// next makes the next sync wait for what is returned.
+func (g *gate) next() chan error {
+	release := make(chan error, 1)
+	g.hold <- release
+	return release
+}
+
+func openGate(t *testing.T, g *gate, opts Options) *Store {
+	t.Helper()
+	opts.FS = g.FS
+	s, err := Open(t.Context(), "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
-	model := storetest.NewModel()
-	clock := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
-	plug := leaderboard.Board{ID: "plug"}.WithDefaults()
-	plug.CreatedAt = clock
-	for _, store := range []leaderboard.Store{s, model} {
-		if _, err := store.CreateBoard(t.Context(), plug); err != nil {
+	})
+	return s
+}
+
+var start = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+
+// plugged makes the board "plug" on each of the stores, to which plug submits so that
+// a group has something to commit.
+func plugged(t *testing.T, stores ...leaderboard.Store) {
+	t.Helper()
+	b := leaderboard.Board{ID: "plug"}.WithDefaults()
+	b.CreatedAt = start
+	for _, store := range stores {
+		if _, err := store.CreateBoard(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	failed, largest := 0, 0
-	for range 150 {
-		release := make(chan struct{})
-		hold <- release
-		clock = clock.Add(time.Second)
-		first := newRequest(applyBatch)
-		first.batch = leaderboard.Batch{At: clock, Ops: []leaderboard.Op{{Board: "plug", Member: "m"}}}
-		push(t, s, first)
-		<-held
-		group := []*request{first}
-		for range 1 + rng.IntN(12) {
-			r := randomRequest(rng, clock)
-			push(t, s, r)
-			group = append(group, r)
+}
+
+func plug() *request {
+	r := newRequest(applyBatch)
+	r.batch = leaderboard.Batch{At: start, Ops: []leaderboard.Op{{Board: "plug", Member: "m", Score: leaderboard.ScaledDecimal(1, 0)}}}
+	return r
+}
+
+// plan pushes requests and waits until the committer has planned them, or will have
+// before it looks at anything else.
+func plan(t *testing.T, s *Store, rs ...*request) {
+	t.Helper()
+	for _, r := range rs {
+		if err := s.queue.push(r); err != nil {
+			t.Fatal(err)
 		}
-		close(release)
+	}
+	for !rs[len(rs)-1].taken.Load() {
+		runtime.Gosched()
+	}
+}
+
+// TestGroupsAreLikeOneAfterTheOther holds the committer in a commit, lets random
+// requests gather behind it, and behind the commit of those again, and compares
+// what they are answered with what a model answers to one after the other. Many of
+// them fail, some after a part of their batch was planned, and must leave no
+// trace for the next. While a group is held, the one before it is there and answered,
+// and nothing of it itself or of the one that is planned over it can be seen.
+func TestGroupsAreLikeOneAfterTheOther(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	g, model := newGate(), storetest.NewModel()
+	s := openGate(t, g, Options{})
+	plugged(t, s, model)
+	clock := start
+	failed, largest := 0, 0
+	answered := func(group []*request) {
+		t.Helper()
 		for i, r := range group {
 			<-r.done
 			want := answerOf(t, model, r)
@@ -94,24 +139,225 @@ func TestGroupIsLikeOneAfterTheOther(t *testing.T) {
 				failed++
 			}
 		}
+		largest = max(largest, len(group))
+		wantLikeModel(t, s, model)
+	}
+	for range 60 {
+		var flying []*request
+		next := []*request{plug()}
+		release := g.next()
+		for range 4 {
+			plan(t, s, next...)
+			if flying != nil {
+				wantLikeModel(t, s, model)
+				was := release
+				release = g.next()
+				close(was)
+			}
+			<-g.held
+			if flying != nil {
+				answered(flying)
+			}
+			flying, next = next, []*request{plug()}
+			for range 1 + rng.IntN(12) {
+				clock = clock.Add(time.Second)
+				next = append(next, randomRequest(rng, clock))
+			}
+		}
+		close(release)
+		answered(flying)
 		if t.Failed() {
 			return
 		}
-		largest = max(largest, len(group))
 	}
 	if failed < 50 || largest < 8 {
 		t.Errorf("%d requests failed and the largest group had %d, want more", failed, largest)
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantLikeModel(t, openGate(t, g, Options{}), model)
+}
+
+// wantLikeModel compares all that can be read from a store with a model.
+func wantLikeModel(t *testing.T, s *Store, model leaderboard.Store) {
+	t.Helper()
+	want, err := model.Boards(t.Context(), "", leaderboard.MaxLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Boards(t.Context(), "", leaderboard.MaxLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, likeModel...); diff != "" {
+		t.Fatalf("boards (-model +store):\n%s", diff)
+	}
+	for _, v := range want {
+		at, all := leaderboard.Ref{Board: v.Board.ID}, leaderboard.Range{Limit: leaderboard.MaxLimit}
+		want, err := model.Entries(t.Context(), at, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Entries(t.Context(), at, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, likeModel...); diff != "" {
+			t.Errorf("entries of %q (-model +store):\n%s", v.Board.ID, diff)
+		}
+	}
+	wantTold := told(t, model, math.MaxInt, 1) // one record for each change
+	if got := told(t, s, 1, len(wantTold)); !maps.Equal(wantTold, got) {
+		t.Errorf("the change log tells of %v, want %v", got, wantTold)
+	}
+}
+
+// told returns the changes of a store, as board to rev, in so many pieces of at
+// most limit.
+func told(t *testing.T, s leaderboard.Store, limit, pieces int) map[string]uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	revs := make(map[string]uint64)
+	var after leaderboard.Cursor
+	for range pieces {
+		changes, next, err := s.Changes(ctx, after, limit)
+		if err != nil {
+			t.Fatalf("Changes after %q, with %v told: %v", after, revs, err)
+		}
+		for _, c := range changes {
+			revs[c.Board] = c.Rev
+		}
+		after = next
+	}
+	return revs
+}
+
+// TestFailedCommitTakesThePlannedGroupWithIt plans a group over one whose commit
+// then fails, or hangs until it is given up. Both are refused, and nothing of
+// either shows up, not even after a restart.
+func TestFailedCommitTakesThePlannedGroupWithIt(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		timeout time.Duration
+	}{{"fails", time.Minute}, {"hangs", 20 * time.Millisecond}} {
+		t.Run(test.name, func(t *testing.T) {
+			g, model := newGate(), storetest.NewModel()
+			s := openGate(t, g, Options{CommitTimeout: test.timeout, RetryInterval: time.Millisecond})
+			plugged(t, s, model)
+			create := func(id string) *request {
+				r := newRequest(createBoard)
+				r.board = leaderboard.Board{ID: id}.WithDefaults()
+				r.board.CreatedAt = start
+				return r
+			}
+			remove := newRequest(deleteBoard)
+			remove.id = "plug"
+			both := []*request{plug(), create("a"), plug(), create("b"), remove}
+
+			release := g.next()
+			plan(t, s, both[0])
+			<-g.held
+			plan(t, s, both[1:]...)
+			if test.name == "fails" {
+				release <- syscall.EIO
+			}
+			for i, r := range both {
+				<-r.done
+				if !errors.Is(r.err, leaderboard.ErrStorageUnavailable) {
+					t.Errorf("request %d: %v, want %v", i, r.err, leaderboard.ErrStorageUnavailable)
+				}
+			}
+			wantLikeModel(t, s, model)
+			if test.name == "hangs" {
+				close(release)
+			}
+			for s.Writable() != nil {
+				runtime.Gosched()
+			}
+			again := []*request{plug(), create("b"), plug()}
+			plan(t, s, again...)
+			for i, r := range again {
+				<-r.done
+				want := answerOf(t, model, r)
+				if r.err != nil || want.err != nil {
+					t.Errorf("request %d once the disk is well: %v, the model says %v", i, r.err, want.err)
+				}
+			}
+			wantLikeModel(t, s, model)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			wantLikeModel(t, openGate(t, g, Options{}), model)
+		})
+	}
+}
+
+// TestCloseFinishesWhatIsUnderWay closes a store with one group in flight, another
+// one that is planned over it and full, and more that waits.
+func TestCloseFinishesWhatIsUnderWay(t *testing.T) {
+	g, model := newGate(), storetest.NewModel()
+	s := openGate(t, g, Options{})
+	plugged(t, s, model)
+	all := []*request{plug()}
+	for range 8 {
+		r := plug()
+		r.batch.Ops = slices.Repeat(r.batch.Ops, leaderboard.MaxBatch)
+		all = append(all, r)
+	}
+	release := g.next()
+	plan(t, s, all[0])
+	<-g.held
+	plan(t, s, all[1:6]...)
+	for _, r := range all[6:] {
+		if err := s.queue.push(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for !s.queue.isClosed() {
+		runtime.Gosched()
+	}
+	close(release)
+	for i, r := range all {
+		<-r.done
+		if _, err := model.Apply(t.Context(), r.batch); err != nil || r.err != nil {
+			t.Errorf("request %d: %v, the model says %v", i, r.err, err)
+		}
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	wantLikeModel(t, openGate(t, g, Options{}), model)
+}
+
+// TestCloseFinishesWhatWaits closes an idle store together with a submit to it.
+func TestCloseFinishesWhatWaits(t *testing.T) {
+	g, model := newGate(), storetest.NewModel()
+	s := openGate(t, g, Options{})
+	plugged(t, s, model)
+	r := plug()
+	s.queue.mu.Lock()
+	s.queue.waiting, s.queue.closed = append(s.queue.waiting, r), true
+	s.queue.signal()
+	s.queue.mu.Unlock()
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	select {
+	case <-r.done:
+	default:
+		t.Fatal("the submit is not answered")
+	}
+	if _, err := model.Apply(t.Context(), r.batch); err != nil || r.err != nil {
+		t.Errorf("the submit: %v, the model says %v", r.err, err)
+	}
+	wantLikeModel(t, openGate(t, g, Options{}), model)
 }
 
 var likeModel = cmp.Options{cmpopts.IgnoreFields(leaderboard.View{}, "Epoch"), cmpopts.EquateEmpty()}
-
-func push(t *testing.T, s *Store, r *request) {
-	t.Helper()
-	if err := s.queue.push(r); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func randomRequest(rng *rand.Rand, at time.Time) *request {
 	id := func() string { return []string{"a", "b"}[rng.IntN(2)] }
@@ -139,7 +385,11 @@ func randomRequest(rng *rand.Rand, at time.Time) *request {
 	}
 	r := newRequest(applyBatch)
 	r.batch.At = at
-	for range 1 + rng.IntN(5) {
+	count := 1 + rng.IntN(5)
+	if rng.IntN(8) == 0 {
+		count = maxPieceOps
+	}
+	for range count {
 		op := leaderboard.Op{
 			Board:  id(),
 			Kind:   leaderboard.Kind(rng.IntN(3)),

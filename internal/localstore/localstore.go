@@ -9,6 +9,13 @@
 // taken back by a crash, and a commit that fails needs no undoing: it has
 // changed nothing.
 //
+// While the commit of one group is under way, the committer does its work for two
+// others: it finishes the group before, which is durable, and plans the one after,
+// over memory and what the group in flight will leave. No more than one
+// commit is under way at a time, so that a group is written only when all that it
+// was planned over is on the disk. If the commit fails, the group that was planned
+// over it is refused with it.
+//
 // The change log is a number in the state of each board, given by the group
 // that changed it last. It is written with the state, so no change can be without
 // its record; and as the newest change of a board stands for those before it,

@@ -14,11 +14,13 @@ import (
 
 // group is requests that are carried out with one commit: what they do, planned
 // over the memory of before. Nothing of memory is changed by planning, but
-// what the group has planned so far lies over it: every request sees what the ones
-// before it leave. The committer uses one group again and again.
+// what is planned already lies over it, in two layers: what the group in flight will
+// leave, and over that what the group itself has planned so far. So every request
+// sees what the ones before it leave. The committer uses two groups in turn.
 type group struct {
 	store    *Store
 	requests []*request
+	load     load
 	boards   map[string]*boardPlan // the newest of each id
 	steps    []step
 	changed  []*boardPlan // in the order of their last changes, when all is planned
@@ -36,9 +38,10 @@ type group struct {
 type boardPlan struct {
 	state
 	id      string
-	board   *board   // as it is in memory; of a board that the group creates, what will be there
-	changed uint64   // when the group changed it last, by its own count; 0: not at all
-	batch   *request // the batch that was the last to touch it
+	board   *board     // as it is in memory; of a board that is created, what will be there
+	before  *boardPlan // what the group in flight leaves of it, if that has a plan of it
+	changed uint64     // when the group changed it last, by its own count; 0: not at all
+	batch   *request   // the batch that was the last to touch it
 
 	cells []cell           // the entries that the group has looked at
 	index map[string]int32 // where each member's cell is
@@ -97,7 +100,7 @@ func (g *group) reset() {
 	clear(g.undo)
 	clear(g.records)
 	g.requests, g.steps, g.touched, g.undo, g.records = g.requests[:0], g.steps[:0], g.touched[:0], g.undo[:0], g.records[:0]
-	g.changed, g.garbage, g.ticks = g.changed[:0], g.garbage[:0], 0
+	g.changed, g.garbage, g.ticks, g.load = g.changed[:0], g.garbage[:0], 0, load{}
 }
 
 // newPlan makes the plan of a board the newest of its id.
@@ -118,6 +121,13 @@ func (g *group) newPlan(id string, b *board) *boardPlan {
 func (g *group) plan(id string) *boardPlan {
 	if p, ok := g.boards[id]; ok {
 		return p
+	}
+	if f := g.store.flight; f != nil {
+		if before, ok := f.group.boards[id]; ok {
+			p := g.newPlan(id, before.board)
+			p.state, p.before = before.state, before
+			return p
+		}
 	}
 	if b := g.store.boards[id]; b != nil {
 		return g.newPlan(id, b)
@@ -141,6 +151,7 @@ func (g *group) tick() uint64 {
 // add plans a request. One that fails has its err set, and leaves no trace.
 func (g *group) add(r *request) {
 	g.requests = append(g.requests, r)
+	g.load.add(r)
 	switch r.kind {
 	case createBoard:
 		r.err = g.create(r)
@@ -303,13 +314,25 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single boo
 	return nil
 }
 
-// cell returns the index of a member's cell.
+// find returns the index of a member's cell, if there is one.
+func (p *boardPlan) find(member string) (int32, bool) {
+	if p == nil {
+		return 0, false
+	}
+	i, ok := p.index[member]
+	return i, ok
+}
+
+// cell returns the index of a member's cell, which it makes if there is none.
 func (p *boardPlan) cell(member string) int {
 	if i, ok := p.index[member]; ok {
 		return int(i)
 	}
 	c := cell{member: member}
-	if e, ok := p.board.ranks.Get(member); ok {
+	if i, ok := p.before.find(member); ok {
+		c = p.before.cells[i]
+		c.dirty = false
+	} else if e, ok := p.board.ranks.Get(member); ok {
 		c.present, c.score, c.seq = true, e.Score, e.Seq
 		c.updated, c.data = p.board.updated.get(e.Slot), p.board.data[e.Slot]
 	}

@@ -32,10 +32,8 @@ func (s *Store) heal() bool {
 	retry := time.NewTimer(time.Hour)
 	defer retry.Stop()
 	for {
-		var closed bool
-		s.taken, closed = s.queue.take(s.taken[:0])
-		s.refuse(s.taken, s.trouble.Load())
-		if closed && !trying {
+		ended := s.refuseWaiting()
+		if ended && !trying {
 			return false
 		}
 		select {
@@ -57,6 +55,17 @@ func (s *Store) heal() bool {
 			failed = nil
 			retry.Reset(s.opts.RetryInterval)
 		}
+	}
+}
+
+// refuseWaiting refuses all that waits, and says whether that was the last.
+func (s *Store) refuseWaiting() (ended bool) {
+	for {
+		s.taken, ended = s.queue.take(s.taken[:0], load{})
+		if len(s.taken) == 0 {
+			return ended
+		}
+		refuse(s.taken, s.trouble.Load())
 	}
 }
 
