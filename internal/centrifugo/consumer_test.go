@@ -872,3 +872,42 @@ func BenchmarkConsume(b *testing.B) {
 	run(b, consumerConfig(b, server.URL()), Handlers{Publish: func(context.Context, Publication) error { done.Done(); return nil }})
 	done.Wait()
 }
+
+// The rights that the documentation names are enough.
+func TestLeastRights(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	acl := func(user string, rules ...string) {
+		t.Helper()
+		if err := client.Do(t.Context(), client.B().AclSetuser().Username(user).Rule(append([]string{"on", ">secret"}, rules...)...).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acl("producer", "~"+testStream, "+@connection", "+xadd")
+	acl("laurel", "~"+testStream+"*", "+@connection", "+xreadgroup", "+xautoclaim", "+xclaim", "+xack", "+xadd", "+xgroup", "+xinfo", "+get", "+set", "+eval", "+evalsha")
+	as := func(user string) string {
+		return strings.Replace(server.URL(), "redis://", "redis://"+user+":secret@", 1)
+	}
+
+	w := newWorld()
+	r := run(t, consumerConfig(t, as("laurel"), shortLived), w.handlers(), func(c *Consumer) { c.quiet = 0 })
+	producer, err := rueidis.NewClient(redisConfig(t, as("producer")).Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	add(t, producer, testStream, "method", "submit", "payload", "1")
+	add(t, producer, testStream, "method", "explode", "payload", "1")
+	settled(t, client)
+	if dead := deadOf(t, client); len(dead) != 1 {
+		t.Errorf("dead letters: %v", dead)
+	}
+	r.stop()
+	if g, _ := groupOf(t, client); len(g.consumers) != 0 {
+		t.Errorf("the group is %+v: it could not leave", g)
+	}
+	if strings.Contains(r.log.String(), "NOPERM") || r.metric(t, "laurel_consumer_retries_total") > 0 {
+		t.Error("something was not permitted")
+	}
+}
