@@ -2,96 +2,115 @@ package redistest
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"testing"
 )
 
-// Proxy passes connections on to a server, and can be told not to: the network
-// between two machines, on one.
+// Proxy passes what comes over its connections on to a server and back, and can be told to do worse: it is the network between two
+// machines, on one.
 type Proxy struct {
-	backend  string
-	listener net.Listener
+	tb      testing.TB
+	port    int
+	backend string
+	ctx     context.Context // of the proxy's own life; ends dialling
+	wg      sync.WaitGroup  // of all that the proxy has going
 
-	mu      sync.Mutex
-	state   state                 // guarded by mu
-	changed chan struct{}         // guarded by mu; closed when state changes
-	conns   map[net.Conn]struct{} // guarded by mu
-	wg      sync.WaitGroup
+	mu       sync.Mutex
+	mood     mood               // guarded by mu
+	changed  chan struct{}      // guarded by mu; closed when mood changes
+	listener net.Listener       // guarded by mu; nil while the network is cut
+	links    map[*link]struct{} // guarded by mu
 }
 
-type state int
+type mood int
 
 const (
-	healthy state = iota
-	cut           // connections break, and new ones are closed at once
-	silent        // connections stay, and nothing comes through
+	cut     mood = iota // there are no connections
+	whole               // everything comes through
+	silent              // connections stay, and nothing comes through
+	oneWay              // what goes to the server comes through, and what comes from it is lost
+	refused             // the test is over
 )
 
-// NewProxy returns a healthy proxy before backend, HOST:PORT, that is closed
-// with the test.
+// link is a connection through the proxy: one on either side.
+type link struct {
+	client, server net.Conn
+	torn           bool // guarded by the proxy's mu; something of it was lost
+}
+
+// NewProxy returns a proxy before backend, which is host:port, that lets everything through. It ends with the test.
 func NewProxy(tb testing.TB, backend string) *Proxy {
 	tb.Helper()
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("listen: %v", err)
-	}
-	p := &Proxy{backend: backend, listener: l, changed: make(chan struct{}), conns: map[net.Conn]struct{}{}}
-	p.wg.Go(p.accept)
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Proxy{tb: tb, port: reserve(tb), backend: backend, ctx: ctx, changed: make(chan struct{}), links: make(map[*link]struct{})}
 	tb.Cleanup(func() {
-		_ = l.Close() // ends accept
-		p.become(cut)
+		cancel()
+		p.become(refused)
 		p.wg.Wait()
 	})
+	p.become(whole)
 	return p
 }
 
-// Addr returns the proxy's address, HOST:PORT.
-func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+// Addr returns the proxy's address as host:port. It stays the same.
+func (p *Proxy) Addr() string { return address(p.port) }
 
-// URL returns the URL of an open server behind the proxy, for redisconn.
+// URL returns what redisconn.Parse takes to reach a server without a password or TLS through the proxy. For any other there is
+// [Server.URLThrough].
 func (p *Proxy) URL() string { return "redis://" + p.Addr() }
 
-// Cut breaks the connections there are, and new ones as soon as they are made.
+// Cut resets all connections and refuses new ones.
 func (p *Proxy) Cut() { p.become(cut) }
 
-// Silence keeps connections and holds back all that is sent over them, as a
-// network does that loses every packet. What was held back comes when it heals.
+// Silence keeps all connections, accepts new ones, and lets nothing through: a network that loses every packet. As the sender of a lost
+// packet sends it again, what was held back arrives after Heal, be it too late.
 func (p *Proxy) Silence() { p.become(silent) }
 
-// Heal lets everything through again.
-func (p *Proxy) Heal() { p.become(healthy) }
+// LoseAnswers lets the server hear everything and throws its answers away. Their connections are reset with the next change.
+func (p *Proxy) LoseAnswers() { p.become(oneWay) }
 
-func (p *Proxy) become(s state) {
+// Heal lets everything through again.
+func (p *Proxy) Heal() { p.become(whole) }
+
+// Conns returns how many connections go through the proxy.
+func (p *Proxy) Conns() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state = s
+	return len(p.links)
+}
+
+func (p *Proxy) become(m mood) {
+	p.tb.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mood = m
 	close(p.changed)
 	p.changed = make(chan struct{})
-	if s == cut {
-		for c := range p.conns {
-			_ = c.Close() // that is what a cut is
+	for l := range p.links {
+		if l.torn || m == cut || m == refused {
+			l.reset()
 		}
 	}
-}
-
-// pass waits while the network is silent, and reports whether it is whole.
-func (p *Proxy) pass() bool {
-	for {
-		p.mu.Lock()
-		s, changed := p.state, p.changed
-		p.mu.Unlock()
-		if s != silent {
-			return s == healthy
-		}
-		<-changed
+	if open := m != cut && m != refused; open == (p.listener != nil) {
+		return
+	} else if !open {
+		_ = p.listener.Close() // it has nothing to lose
+		p.listener = nil
+		return
 	}
+	listener, err := new(net.ListenConfig).Listen(p.ctx, "tcp", p.Addr())
+	if err != nil {
+		p.tb.Errorf("redistest: the proxy cannot listen: %v", err)
+		return
+	}
+	p.listener = listener
+	p.wg.Go(func() { p.accept(listener) })
 }
 
-func (p *Proxy) accept() {
+func (p *Proxy) accept(listener net.Listener) {
 	for {
-		client, err := p.listener.Accept()
+		client, err := listener.Accept()
 		if err != nil {
 			return // closed
 		}
@@ -99,56 +118,117 @@ func (p *Proxy) accept() {
 	}
 }
 
-// keep takes note of a connection for a cut to come; false means that there is one.
-func (p *Proxy) keep(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.state == cut {
-		return false
-	}
-	p.conns[c] = struct{}{}
-	return true
-}
-
-func (p *Proxy) drop(c net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.conns, c)
-	_ = c.Close() // it may be closed
-}
-
+// serve passes on what comes over one connection, both ways, until either side ends it.
 func (p *Proxy) serve(client net.Conn) {
-	defer p.drop(client)
-	if !p.keep(client) || !p.pass() {
+	l := &link{client: client}
+	if !p.add(l) {
+		l.reset()
 		return
 	}
-	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.backend)
+	defer p.remove(l)
+	if !p.open() {
+		return
+	}
+	server, err := new(net.Dialer).DialContext(p.ctx, "tcp", p.backend)
 	if err != nil {
-		return
+		return // the server is down, which the client sees by the end of its connection
 	}
-	defer p.drop(server)
-	if !p.keep(server) {
+	if !p.join(l, server) {
+		_ = server.Close() // nothing was said
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { p.copy(server, client) })
-	wg.Go(func() { p.copy(client, server) })
+	wg.Go(func() { p.pass(l, server, client, false) })
+	wg.Go(func() { p.pass(l, client, server, true) })
 	wg.Wait()
 }
 
-func (p *Proxy) copy(to, from net.Conn) {
-	defer to.Close()
-	defer from.Close() // so that the other direction ends too
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 && (!p.pass() || !write(to, buf[:n])) || err != nil {
-			return
-		}
+// add makes the link known to a cut to come, and reports whether there is none yet.
+func (p *Proxy) add(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mood == cut || p.mood == refused {
+		return false
+	}
+	p.links[l] = struct{}{}
+	return true
+}
+
+// join gives the link its other side, unless it was cut off meanwhile.
+func (p *Proxy) join(l *link, server net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mood == cut || p.mood == refused {
+		return false
+	}
+	l.server = server
+	return true
+}
+
+func (p *Proxy) remove(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.links, l)
+	l.close()
+}
+
+func (l *link) close() {
+	_ = l.client.Close() // it may be closed
+	if l.server != nil {
+		_ = l.server.Close()
 	}
 }
 
-func write(to io.Writer, b []byte) bool {
-	_, err := to.Write(b)
-	return err == nil
+// reset closes both sides without what they may still have to send.
+func (l *link) reset() {
+	for _, c := range []net.Conn{l.client, l.server} {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // fails where it is closed
+		}
+	}
+	l.close()
+}
+
+// open waits while the network is silent, and reports whether there is one then.
+func (p *Proxy) open() bool {
+	for {
+		p.mu.Lock()
+		m, changed := p.mood, p.changed
+		p.mu.Unlock()
+		if m != silent {
+			return m == whole || m == oneWay
+		}
+		<-changed
+	}
+}
+
+// swallows reports whether an answer is lost now, and takes note of it.
+func (p *Proxy) swallows(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mood == oneWay {
+		l.torn = true
+	}
+	return l.torn
+}
+
+// pass passes on what comes from one side until it ends, and then ends the other.
+func (p *Proxy) pass(l *link, to, from net.Conn, answers bool) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if !p.open() {
+			break
+		}
+		if lost := answers && p.swallows(l); n > 0 && !lost {
+			if _, err := to.Write(buf[:n]); err != nil {
+				break
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = to.Close() // either may be closed
+	_ = from.Close()
 }

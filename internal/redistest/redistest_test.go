@@ -74,3 +74,45 @@ func TestProxyIsANetworkThatCanFail(t *testing.T) {
 		healed()
 	}
 }
+
+func TestSentinelsNameAnotherMaster(t *testing.T) {
+	s := redistest.StartSentinel(t, redistest.Password("secret"))
+	keepsAfter(t, s.URL(), func() { s.Failover(t).Restart(t) })
+	keepsAfter(t, s.URL(), func() { s.Failover(t) })
+}
+
+func TestAReplicaOfTheClusterTakesOver(t *testing.T) {
+	c := redistest.StartCluster(t)
+	keepsAfter(t, c.URL(), func() { c.Failover(t, "k") })
+}
+
+// keepsAfter reads through the same client, again and again, what it wrote
+// before something happened.
+func keepsAfter(t *testing.T, url string, happens func()) {
+	t.Helper()
+	config, err := redisconn.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := rueidis.NewClient(config.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Do(t.Context(), c.B().Set().Key("k").Value(t.Name()).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Do(t.Context(), c.B().Wait().Numreplicas(1).Timeout(5000).Build()).AsInt64(); err != nil && !config.IsCluster() {
+		t.Fatal(err)
+	}
+	happens()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		got, err := c.Do(t.Context(), c.B().Get().Key("k").Build()).ToString()
+		if err == nil && got == t.Name() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("k = %q, %v; want %q", got, err, t.Name())
+		}
+	}
+}

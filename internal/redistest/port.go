@@ -1,0 +1,41 @@
+package redistest
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"testing"
+)
+
+// The ports below are those that a kernel gives to nobody who connects, so that a server finds its own again after a restart.
+const (
+	firstPort = 10000
+	lastPort  = 32767
+)
+
+// reserve returns a port of loopback that is free and that no other test, of any process, is given before this one ends: the UDP port of
+// the same number, which nobody else wants, is held to tell it.
+func reserve(tb testing.TB) int {
+	tb.Helper()
+	var config net.ListenConfig
+	var last error
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		held, err := config.ListenPacket(context.Background(), "udp", address(port))
+		if err != nil {
+			last = err
+			continue
+		}
+		l, err := config.Listen(context.Background(), "tcp", address(port))
+		if err != nil {
+			last = err
+			_ = held.Close() // nothing was sent by it
+			continue
+		}
+		_ = l.Close() // it was opened to see whether it can be
+		tb.Cleanup(func() { _ = held.Close() })
+		return port
+	}
+	tb.Fatalf("redistest: found no free port: %v", last)
+	return 0
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package redistest
+
+import "syscall"
+
+func attributes() *syscall.SysProcAttr { return nil }
+
+func (p *process) pause() { p.signal(syscall.SIGSTOP) }
