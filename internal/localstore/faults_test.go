@@ -620,3 +620,51 @@ func score(t *testing.T, s *localstore.Store, board string, writer int) int64 {
 	}
 	return page.Entries[0].Score
 }
+
+// TestOpenEndsWhenTheDiskFails opens a store that was not closed, so that
+// there is a log to be flushed, on a disk that takes no more changes from each of
+// those on that opening makes: it ends with an error, and does no harm.
+func TestOpenEndsWhenTheDiskFails(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s := open(t, dataDir, options(mem, newEvents()))
+	create(t, s, leaderboard.Board{ID: "race"})
+	submit(t, s, "race", "alice", 5)
+	for after := int64(0); ; after++ {
+		disk := mem.CrashClone(vfs.CrashCloneCfg{})
+		var changes, failures atomic.Int64
+		full := wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || changes.Add(1) <= after {
+				return nil
+			}
+			failures.Add(1)
+			return syscall.ENOSPC
+		}))
+		ended := make(chan error, 1)
+		go func() {
+			s, err := localstore.Open(t.Context(), dataDir, options(full, newEvents()))
+			if err == nil {
+				err = s.Close()
+			}
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			if errors.Is(err, localstore.ErrDamaged) {
+				t.Errorf("%d changes before the disk was full: %v, which is no damage", after, err)
+			}
+			if failures.Load() > 0 && err == nil && after < 5 {
+				t.Errorf("%d changes before the disk was full: no error", after)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%d changes before the disk was full: opening does not end", after)
+		}
+		again := open(t, dataDir, options(disk.CrashClone(vfs.CrashCloneCfg{}), newEvents()))
+		if view, err := again.Board(t.Context(), "race"); err != nil || view.Total != 1 {
+			t.Fatalf("%d changes before the disk was full: afterwards %+v, %v, want what was there before", after, view, err)
+		}
+		if failures.Load() == 0 {
+			t.Logf("opening and closing makes %d changes", changes.Load())
+			return
+		}
+	}
+}

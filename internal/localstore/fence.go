@@ -30,8 +30,15 @@ import (
 // Whoever commits a batch asks the fence afterwards, and only a batch after
 // which it is still open counts. An error with a table is told: Pebble drops
 // the table and tries again later, and in vain.
+//
+// While the database is being opened, the fence is silent about all files. Opening
+// flushes what is in the log and waits for it, which Pebble tries again at once
+// and without end when a table cannot be written. Whoever opens a database asks the
+// fence afterwards too.
 type fence struct {
 	vfs.FS
+
+	opening atomic.Bool // the database is being opened
 
 	closed chan struct{} // closed with the fence
 	cause  atomic.Pointer[error]
@@ -39,7 +46,16 @@ type fence struct {
 }
 
 func newFence(under vfs.FS) *fence {
-	return &fence{FS: under, closed: make(chan struct{})}
+	f := &fence{FS: under, closed: make(chan struct{})}
+	f.opening.Store(true)
+	return f
+}
+
+// opened tells the fence that the database is open, and returns why the fence
+// was closed meanwhile, or nil.
+func (f *fence) opened() error {
+	f.opening.Store(false)
+	return f.err()
 }
 
 // close closes the fence, for a reason. Only the first counts.
@@ -63,12 +79,16 @@ var errFenced = errors.New("the disk failed before")
 
 // change carries out a change of the file system, if the fence is open.
 func (f *fence) change(what, name string, do func() error) error {
-	if f.err() != nil {
-		return errFenced
-	}
-	err := do()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := errFenced
+	if f.err() == nil {
+		err = do()
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		f.close(fmt.Errorf("%s %s: %w", what, name, plain(err)))
+	}
+	if f.opening.Load() {
+		return nil
 	}
 	return err
 }
@@ -116,6 +136,8 @@ func (f *fence) create(what, name string, do func() (vfs.File, error)) (vfs.File
 		return err
 	})
 	switch {
+	case err == nil && file == nil:
+		return hole{}, nil
 	case err == nil:
 		return &fencedFile{File: file, fence: f, name: name, silent: f.silent(name)}, nil
 	case f.silent(name):
@@ -195,8 +217,8 @@ func (f *fencedFile) Write(p []byte) (n int, err error) {
 		n, err = f.File.Write(p)
 		return err
 	})
-	if f.silent {
-		n = len(p)
+	if f.silent || err == nil {
+		n = len(p) // also of what went nowhere
 	}
 	return n, err
 }
@@ -206,8 +228,8 @@ func (f *fencedFile) WriteAt(p []byte, offset int64) (n int, err error) {
 		n, err = f.File.WriteAt(p, offset)
 		return err
 	})
-	if f.silent {
-		n = len(p)
+	if f.silent || err == nil {
+		n = len(p) // also of what went nowhere
 	}
 	return n, err
 }

@@ -451,6 +451,9 @@ func TestFenceKeepsErrorsFromWhatCannotBearThem(t *testing.T) {
 				}
 				return nil
 			})))
+			if err := f.opened(); err != nil {
+				t.Fatal(err)
+			}
 			file, err := f.Create(test.name, vfs.WriteCategoryUnspecified)
 			if err != nil {
 				t.Fatal(err)

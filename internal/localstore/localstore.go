@@ -267,7 +267,7 @@ func (s *Store) openDisk() (*disk, error) {
 	d := &disk{fence: newFence(s.fs), flushed: make(chan struct{}, 1)}
 	opts := s.pebbleOptions(d)
 	db, err := pebble.Open(s.fs.PathJoin(s.dir, databaseDir), opts)
-	if failed := d.fence.err(); failed != nil {
+	if failed := d.fence.opened(); failed != nil {
 		if err == nil {
 			_ = db.Close() // of an error of which we know
 		}
