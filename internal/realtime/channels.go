@@ -74,7 +74,7 @@ func (r *Realtime) connected(client *centrifuge.Client) {
 		} else if board, member, ok := parseRankChannel(e.Channel); ok {
 			r.subscribeRank(c, board, member, done)
 		} else {
-			done(centrifuge.SubscribeReply{}, centrifuge.ErrorUnknownChannel)
+			r.subscribeOpen(e.Channel, done)
 		}
 	})
 	client.OnUnsubscribe(func(e centrifuge.UnsubscribeEvent) {

@@ -43,6 +43,9 @@ type Options struct {
 	// no calls.
 	RPC func(ctx context.Context, method string, params []byte) ([]byte, error)
 
+	// Channels are the rules of open channels; nil: there are none.
+	Channels *ChannelOptions
+
 	// Origins are the pages beside those of the server itself that may connect,
 	// such as https://game.example:8443. "*" is all.
 	Origins []string
@@ -93,6 +96,7 @@ type Realtime struct {
 	failures    limiter
 	metrics     *metrics
 	node        *centrifuge.Node
+	channels    *ChannelOptions         // nil: there are none that are open
 	handlers    map[string]http.Handler // by path
 	origins     origins
 	ranks       *ranks
@@ -156,6 +160,7 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 		call:        opts.RPC,
 		cacheTTL:    opts.CacheTTL,
 		bodyTimeout: opts.BodyTimeout,
+		channels:    opts.Channels,
 		log:         opts.Log,
 		metrics:     newMetrics(opts.Metrics),
 		node:        node,
