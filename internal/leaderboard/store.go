@@ -123,7 +123,19 @@ type Op struct {
 type Batch struct {
 	Ops []Op
 	At  time.Time // becomes the UpdatedAt of the entries that change, in whole milliseconds
+
+	// Once, if it is not empty, names the batch, so that it can be sent again by
+	// who does not know whether it arrived. For [OnceTTL] from a batch that was
+	// carried out, one with the same name and the same board in its first operation
+	// changes nothing, whatever else it holds. A batch that fails uses up no name.
+	Once string
 }
+
+// OnceTTL is how long the name of a batch is remembered, at least.
+const OnceTTL = 24 * time.Hour
+
+// MaxOnce is the most bytes in the name of a batch.
+const MaxOnce = 256
 
 // BatchError says which operation of a batch failed. Behind it is an [Error]:
 // [ErrBoardNotFound], [ErrMemberNotFound] (of Remove), or one with the code
@@ -145,6 +157,8 @@ func (e *BatchError) Unwrap() error { return e.Err }
 type Outcome struct {
 	Results []Result // one for each operation, in their order
 	Boards  []View   // the boards of the batch after it, in the order of their first operations
+
+	Repeated bool // a batch of this name was carried out before: there is nothing else here
 }
 
 // Result is what one operation did.

@@ -243,6 +243,7 @@ type committer struct {
 	taken      []*request
 	nextNumber uint32 // of the next board
 	garbage    []uint32
+	today      uint32 // the latest day that a batch with a name was of
 	last       uint64 // seq of the last change that was written; its commit may be under way
 	acked      uint64 // as it is on disk
 	doubt      [][]byte
@@ -265,6 +266,7 @@ func (s *Store) run() {
 	for i := range s.groups {
 		s.groups[i].store = s
 		s.groups[i].boards = make(map[string]*boardPlan)
+		s.groups[i].names = make(map[string]uint32)
 	}
 	s.next = &s.groups[0]
 	s.last = s.changes.lastSeq()

@@ -21,8 +21,9 @@ import (
 //	"b" id                            → the board's state, or its tombstone: appendState
 //	"e" number, season, member        → an entry: appendEntry
 //	"x" number                        → (empty) the entries of this number are to be removed
+//	"o" day, board's id, 0, name      → (empty) a batch of this name was carried out on that day
 //
-// number and season are big-endian uint32s. A board gets a number of its own
+// number, season and day, counted from 1970, are big-endian uint32s. A board gets a number of its own
 // when it is created, so that one which is created again under the id of a
 // deleted one can never meet the entries of its predecessor. The season stands
 // in the key of an entry so that a past one can stay where it is.
@@ -36,6 +37,7 @@ const (
 	boardPrefix   = 'b'
 	entryPrefix   = 'e'
 	garbagePrefix = 'x'
+	oncePrefix    = 'o'
 )
 
 var (
@@ -59,6 +61,19 @@ func appendEntryKey(dst []byte, number, season uint32, member string) []byte {
 
 func appendGarbageKey(dst []byte, number uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, garbagePrefix), number)
+}
+
+// appendOnceKey appends the key of a batch's name. A board's id has no zero byte.
+func appendOnceKey(dst []byte, day uint32, board, name string) []byte {
+	dst = append(dst, oncePrefix)
+	dst = binary.BigEndian.AppendUint32(dst, day)
+	dst = append(append(dst, board...), 0)
+	return append(dst, name...)
+}
+
+// dayOf returns the day of a time in ms, so that names can be forgotten by the day.
+func dayOf(ms int64) uint32 {
+	return uint32(max(ms, 0) / leaderboard.OnceTTL.Milliseconds())
 }
 
 // entriesOf returns the bounds of the keys of a number's entries.

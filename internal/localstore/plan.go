@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -23,10 +25,11 @@ type group struct {
 	load     load
 	boards   map[string]*boardPlan // the newest of each id
 	steps    []step
-	changed  []*boardPlan // in the order of their last changes, when all is planned
-	touched  []*boardPlan // of all requests that are batches; each has its part
-	undo     []undo       // of the batch that is being planned
-	garbage  []uint32     // numbers of boards that are deleted
+	changed  []*boardPlan      // in the order of their last changes, when all is planned
+	touched  []*boardPlan      // of all requests that are batches; each has its part
+	undo     []undo            // of the batch that is being planned
+	garbage  []uint32          // numbers of boards that are deleted
+	names    map[string]uint32 // of batches that are carried out once, by onceName, and their days
 
 	used, spare []*boardPlan
 	ticks       uint64 // changes so far
@@ -94,6 +97,7 @@ func (g *group) reset() {
 	g.used = g.used[:0]
 	clear(g.requests)
 	clear(g.boards)
+	clear(g.names)
 	clear(g.steps)
 	clear(g.changed)
 	clear(g.touched)
@@ -211,6 +215,13 @@ func (g *group) delete(r *request) error {
 }
 
 func (g *group) batch(r *request) error {
+	if r.batch.Once != "" {
+		repeated, err := g.repeats(&r.batch)
+		if err != nil || repeated {
+			r.outcome.Repeated = repeated
+			return err
+		}
+	}
 	steps, touched := len(g.steps), len(g.touched)
 	single := len(r.batch.Ops) == 1 // it can fail only before it changes anything
 	updated := r.batch.At.UnixMilli()
@@ -235,7 +246,39 @@ func (g *group) batch(r *request) error {
 		}
 	}
 	r.steps, r.touched = [2]int{steps, len(g.steps)}, [2]int{touched, len(g.touched)}
+	if r.batch.Once != "" {
+		g.names[onceName(&r.batch)] = dayOf(updated)
+	}
 	return nil
+}
+
+// onceName is what a batch is known by.
+func onceName(b *leaderboard.Batch) string { return b.Ops[0].Board + "\x00" + b.Once }
+
+// repeats reports whether a batch of the same name is among those of this group,
+// of the one in flight, or on disk.
+func (g *group) repeats(b *leaderboard.Batch) (bool, error) {
+	if _, ok := g.names[onceName(b)]; ok {
+		return true, nil
+	}
+	if f := g.store.flight; f != nil && f.group != nil {
+		if _, ok := f.group.names[onceName(b)]; ok {
+			return true, nil
+		}
+	}
+	// The clock may have been set back since.
+	today := dayOf(b.At.UnixMilli())
+	for day := max(today, 1) - 1; day <= today+1; day++ {
+		g.key = appendOnceKey(g.key[:0], day, b.Ops[0].Board, b.Once)
+		_, err := g.store.get(g.key)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, pebble.ErrNotFound) {
+			return false, unavailable(err)
+		}
+	}
+	return false, nil
 }
 
 // remember keeps the state of a plan for an undoing.
@@ -374,6 +417,26 @@ func (g *group) write(b *pebble.Batch, last uint64) error {
 			return err
 		}
 	}
+	return g.writeNames(b)
+}
+
+// writeNames puts the names of batches into a database batch, and takes those
+// out that are old enough to be forgotten.
+func (g *group) writeNames(b *pebble.Batch) error {
+	for name, day := range g.names {
+		board, once, _ := strings.Cut(name, "\x00")
+		g.key = appendOnceKey(g.key[:0], day, board, once)
+		if err := b.Set(g.key, nil, nil); err != nil {
+			return err
+		}
+		if day <= g.store.today {
+			continue
+		}
+		g.store.today = day
+		if err := b.DeleteRange(appendOnceKey(nil, 0, "", "")[:1], appendOnceKey(nil, day-1, "", "")[:5], nil); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -392,7 +455,7 @@ func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
 // apply does in memory what is durable now, and fills in what the requests are answered.
 func (g *group) apply() {
 	for _, r := range g.requests {
-		if r.err != nil {
+		if r.err != nil || r.outcome.Repeated {
 			continue
 		}
 		switch r.kind {

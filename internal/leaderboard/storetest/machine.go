@@ -187,6 +187,9 @@ func (m *machine) ApplyBatch(t *rapid.T) { m.apply(t, rapid.IntRange(2, 12).Draw
 func (m *machine) apply(t *rapid.T, n int) {
 	m.clock = m.clock.Add(time.Duration(rapid.IntRange(-1, 3).Draw(t, "later")) * 250 * time.Millisecond)
 	batch := leaderboard.Batch{At: m.clock}
+	if rapid.IntRange(0, 2).Draw(t, "once") == 0 {
+		batch.Once = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "name")
+	}
 	home := someBoards.Draw(t, "board") // most batches are of one board, so that most succeed
 	spread := rapid.IntRange(0, 3).Draw(t, "spread") == 0
 	for range n {

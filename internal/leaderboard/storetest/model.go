@@ -25,9 +25,13 @@ type Model struct {
 	boards map[string]*board
 	log    []leaderboard.Change // every change there ever was
 	acked  int                  // so many of log need not be told again
+	names  map[name]bool        // of batches that were carried out
 	news   chan struct{}        // closed and replaced when log grows, and at Close
 	closed bool
 }
+
+// name is that of a batch that is carried out once.
+type name struct{ board, once string }
 
 // board is one board, or what a deleted one leaves behind.
 type board struct {
@@ -39,7 +43,7 @@ type board struct {
 
 // NewModel returns an empty model.
 func NewModel() *Model {
-	return &Model{epoch: "model", boards: map[string]*board{}, news: make(chan struct{})}
+	return &Model{epoch: "model", boards: map[string]*board{}, names: map[name]bool{}, news: make(chan struct{})}
 }
 
 // Close makes every method answer [leaderboard.ErrShuttingDown].
@@ -55,7 +59,7 @@ func (m *Model) Close() error {
 func (m *Model) Reopen() *Model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &Model{epoch: m.epoch, boards: m.boards, log: m.log, acked: m.acked, news: make(chan struct{})}
+	return &Model{epoch: m.epoch, boards: m.boards, log: m.log, acked: m.acked, names: m.names, news: make(chan struct{})}
 }
 
 func (m *Model) wake() {
@@ -149,6 +153,9 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 	if err := m.lock(ctx); err != nil {
 		return leaderboard.Outcome{}, err
 	}
+	if batch.Once != "" && m.names[name{batch.Ops[0].Board, batch.Once}] {
+		return leaderboard.Outcome{Repeated: true}, nil
+	}
 	// The batch works on copies, which take the boards' places at its end.
 	var (
 		outcome leaderboard.Outcome
@@ -179,6 +186,9 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 	for _, id := range order {
 		m.boards[id] = copies[id]
 		outcome.Boards = append(outcome.Boards, m.view(copies[id]))
+	}
+	if batch.Once != "" {
+		m.names[name{batch.Ops[0].Board, batch.Once}] = true
 	}
 	if len(log) > 0 {
 		m.log = append(m.log, log...)

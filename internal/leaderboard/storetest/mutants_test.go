@@ -176,7 +176,7 @@ type mutant struct {
 	caughtBy string               // group/check
 	store    func(m *Model) Store // wraps the model
 	reopen   func(m *Model)       // damages what was kept
-	hidden   bool                 // from one caller who does not wait
+	hidden   bool                 // from the state machine: it takes a second caller, or too much luck
 }
 
 // Each method of a broken store is the model's, unless there is another.
@@ -438,6 +438,79 @@ var mutants = []mutant{
 				return outcome, err
 			}}
 		},
+	},
+	{
+		name: "every batch is carried out, whatever its name", caughtBy: "Once/a batch of a name that was used changes nothing, whatever it holds",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				b.Once = ""
+				return m.Apply(ctx, b)
+			}}
+		},
+	},
+	{
+		name: "names are those of all boards", caughtBy: "Once/a name belongs to the board of the first operation",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				m.mu.Lock()
+				for n := range m.names {
+					if n.once == b.Once {
+						m.names[name{b.Ops[0].Board, b.Once}] = true
+						break
+					}
+				}
+				m.mu.Unlock()
+				return m.Apply(ctx, b)
+			}}
+		},
+	},
+	{
+		name: "a batch that fails uses up its name", caughtBy: "Once/a batch that fails uses up no name",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				if err != nil && b.Once != "" {
+					m.names[name{b.Ops[0].Board, b.Once}] = true
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "a batch that changes nothing keeps its name", caughtBy: "Once/a batch that changes nothing uses its name up", hidden: true,
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				if !outcome.Repeated && !slices.ContainsFunc(outcome.Results, func(r leaderboard.Result) bool { return r.Accepted }) && len(b.Ops) > 0 {
+					delete(m.names, name{b.Ops[0].Board, b.Once})
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "a deletion forgets names", caughtBy: "Once/names outlive their board, and its settings",
+		store: func(m *Model) Store {
+			return &broken{Model: m, delete: func(ctx context.Context, id string) error {
+				err := m.DeleteBoard(ctx, id)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				for n := range m.names {
+					if n.board == id {
+						delete(m.names, n)
+					}
+				}
+				return err
+			}}
+		},
+	},
+	{
+		name: "opening forgets names", caughtBy: "Once/names are there again after opening",
+		reopen: func(m *Model) { m.names = map[name]bool{} },
 	},
 	{
 		name: "best takes an equal score", caughtBy: "Apply/best leaves a worse or an equal score aside and changes nothing",

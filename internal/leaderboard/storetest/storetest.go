@@ -44,6 +44,7 @@ var groups = []group{
 	{"Boards", boardChecks},
 	{"Apply", applyChecks},
 	{"Batch", batchChecks},
+	{"Once", onceChecks},
 	{"Read", readChecks},
 	{"ChangeLog", changeLogChecks},
 	{"Concurrency", concurrencyChecks},
@@ -134,14 +135,32 @@ func (f *fixture) delete(id string) {
 	}
 }
 
-// apply carries out operations as one batch, a second after the one before.
-func (f *fixture) apply(ops ...leaderboard.Op) leaderboard.Outcome {
+// once carries out operations as one batch with a name, or without if that is
+// empty, a second after the one before.
+func (f *fixture) once(name string, ops ...leaderboard.Op) leaderboard.Outcome {
 	f.Helper()
 	f.clock = f.clock.Add(time.Second)
-	outcome, err := f.store.Apply(f.Context(), leaderboard.Batch{Ops: ops, At: f.clock})
+	outcome, err := f.store.Apply(f.Context(), leaderboard.Batch{Ops: ops, At: f.clock, Once: name})
 	if err != nil {
 		f.Fatalf("Apply(%v): %v", describe(ops), err)
 	}
+	return outcome
+}
+
+// repeated carries out a batch whose name was used before.
+func (f *fixture) repeated(name string, ops ...leaderboard.Op) {
+	f.Helper()
+	f.unchanged(func() {
+		if diff := compare(leaderboard.Outcome{Repeated: true}, f.once(name, ops...)); diff != "" {
+			f.Errorf("outcome of a repeated batch (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// apply carries out operations as one batch, a second after the one before.
+func (f *fixture) apply(ops ...leaderboard.Op) leaderboard.Outcome {
+	f.Helper()
+	outcome := f.once("", ops...)
 	if len(outcome.Results) != len(ops) {
 		f.Fatalf("Apply(%v): %d results for %d operations", describe(ops), len(outcome.Results), len(ops))
 	}
