@@ -89,9 +89,16 @@ func (r *Realtime) connected(client *centrifuge.Client) {
 
 func (r *Realtime) subscribeBoard(c *connection, board string, done centrifuge.SubscribeCallback) {
 	// The cache cannot tell: it may have the table of a board that is deleted.
-	if _, err := r.reader.Board(c.client.Context(), board); err != nil {
+	view, err := r.reader.Board(c.client.Context(), board)
+	if errors.Is(err, leaderboard.ErrBoardNotFound) && r.shared != nil && r.shared.comesBack(boardChannel(board)) {
+		err = nil
+	}
+	if err != nil {
 		done(centrifuge.SubscribeReply{}, r.refusal(c, board, err))
 		return
+	}
+	if r.shared != nil {
+		r.shared.expect(boardChannel(board), view.Epoch)
 	}
 	// A number in place of the channel's name is not offered, though it is a few
 	// bytes shorter: the Protobuf build of centrifuge-js 5.8 asks for it and then
@@ -100,7 +107,7 @@ func (r *Realtime) subscribeBoard(c *connection, board string, done centrifuge.S
 		EnableRecovery:    true,
 		RecoveryMode:      centrifuge.RecoveryModeCache,
 		AutoCacheRecover:  true,
-		HistoryMetaTTL:    r.cacheTTL,
+		HistoryMetaTTL:    r.metaTTL,
 		AllowedDeltaTypes: []centrifuge.DeltaType{centrifuge.DeltaTypeFossil},
 	}}, nil)
 }

@@ -12,6 +12,8 @@ type metrics struct {
 	ranks    prometheus.Counter
 	watched  prometheus.Gauge
 	refused  prometheus.Counter
+	resyncs  prometheus.Counter
+	repairs  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -26,6 +28,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		watched: with.NewGauge(prometheus.GaugeOpts{
 			Namespace: "laurel", Subsystem: "realtime", Name: "watched_members", Help: "Members whose standing somebody watches.",
 		}),
+		resyncs: counter("resyncs_total", "Boards whose viewers here were made to subscribe again, because Redis had lost something."),
+		repairs: counter("repairs_total", "Tables in Redis that were replaced, because they were not of the board as the store has it."),
 		refused: counter("refused_origins_total", "Requests of pages of origins that may not connect."),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"laurel/internal/leaderboard"
+	"laurel/internal/redistest"
 )
 
 // tutorial is how the tutorial of Centrifugo configures the channel of its
@@ -34,7 +35,7 @@ func (w *world) sendMessage(m Message) {
 }
 
 func TestOpenChannelCarriesMessagesInOrder(t *testing.T) {
-	onEachBroker(t, func(t *testing.T, opts Options) {
+	onBothBrokers(t, func(t *testing.T, opts Options) {
 		opts.Channels = tutorial()
 		w := newWorld(t, opts)
 		w.sendMessage(message(5))
@@ -73,7 +74,7 @@ func TestOpenChannelCarriesMessagesInOrder(t *testing.T) {
 }
 
 func TestOpenChannelWithoutHistory(t *testing.T) {
-	onEachBroker(t, func(t *testing.T, opts Options) {
+	onBothBrokers(t, func(t *testing.T, opts Options) {
 		opts.Channels = &ChannelOptions{}
 		w := newWorld(t, opts)
 		w.sendMessage(message(5))
@@ -123,8 +124,17 @@ func TestClosedChannelsAreForNobody(t *testing.T) {
 	w.sendMessage(message(1)) // which nobody sees
 }
 
-// onEachBroker runs a test on every kind of node that has open channels.
-func onEachBroker(t *testing.T, f func(t *testing.T, opts Options)) {
-	t.Helper()
-	f(t, Options{})
+// A message reaches the viewers of every node, whichever is given it.
+func TestOpenChannelOnTwoNodes(t *testing.T) {
+	opts := Options{Redis: onRedis(t, redistest.Start(t).URL()), Channels: tutorial()}
+	w := newWorld(t, opts)
+	other := w.beside(opts)
+	viewer := other.websocket(nil)
+	viewer.subscribe(2, "leaderboard", "")
+	w.sendMessage(message(2))
+	want(t, "rev", viewer.pushed().table(t).Rev, 2)
+	other.sendMessage(message(1)) // late
+	other.sendMessage(message(3))
+	want(t, "rev", viewer.pushed().table(t).Rev, 3)
+	want(t, "rev that is kept", w.websocket(nil).subscribe(2, "leaderboard", `,"recover":true`).Subscribe.Publications[0].table(t).Rev, 3)
 }

@@ -53,13 +53,13 @@ type watchedBoard struct {
 	busy    bool // being read, or at rest after that, or about to be
 	failing bool // it could not be read the last time
 
-	polled   bool // at least once
-	position position
+	polled  bool // at least once
+	reached reached
 }
 
-// position is where a board was when it was asked for its rev; the zero value is
+// reached is where a board was when it was asked for its rev; the zero value is
 // that of a board that does not exist.
-type position struct {
+type reached struct {
 	epoch string
 	rev   uint64
 }
@@ -148,9 +148,9 @@ func (r *ranks) watchedBoards() []string {
 
 func (r *ranks) pollOne(ctx context.Context, board string) {
 	view, err := r.reader.Board(ctx, board)
-	now := position{view.Epoch, view.Rev}
+	now := reached{view.Epoch, view.Rev}
 	if errors.Is(err, leaderboard.ErrBoardNotFound) {
-		now, err = position{}, nil
+		now, err = reached{}, nil
 	}
 	r.read(ctx, board, err)
 	if err == nil && r.moved(board, now) {
@@ -161,14 +161,14 @@ func (r *ranks) pollOne(ctx context.Context, board string) {
 // moved reports whether a watched board is not where it was when it was asked
 // for the last time. The first time nobody knows: some of its members may have
 // been read before a change.
-func (r *ranks) moved(board string, now position) bool {
+func (r *ranks) moved(board string, now reached) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.boards[board]
-	if b == nil || b.polled && b.position == now {
+	if b == nil || b.polled && b.reached == now {
 		return false
 	}
-	b.polled, b.position = true, now
+	b.polled, b.reached = true, now
 	return true
 }
 

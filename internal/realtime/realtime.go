@@ -8,15 +8,22 @@
 // from the store, once however many ask for it. The channel rank:{id}#{member}
 // carries the standing of one member and costs something only while it is
 // watched. Reads go over the same connection as RPC.
+//
+// Several nodes may share the viewers of a board: with Redis, a table that one of
+// them publishes reaches those of all, and is kept for all. Standings never leave
+// a node. What a client of an HTTP transport sends may arrive at any node and is
+// passed on to the one that has its connection.
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +34,7 @@ import (
 
 	"laurel/internal/feed"
 	"laurel/internal/leaderboard"
+	"laurel/internal/redisconn"
 )
 
 // Reader is what viewers are answered from; see [leaderboard.Reader].
@@ -43,6 +51,11 @@ type Options struct {
 	// no calls.
 	RPC func(ctx context.Context, method string, params []byte) ([]byte, error)
 
+	// Redis carries tables to the viewers of all nodes that have the same. The
+	// zero value is that there is only this node.
+	Redis  redisconn.Config
+	Prefix string // of all names in Redis; "" is laurel
+
 	// Channels are the rules of open channels; nil: there are none.
 	Channels *ChannelOptions
 
@@ -58,7 +71,7 @@ type Options struct {
 	RankInterval time.Duration // between two publications of a member's standing at the least; 0 is 250 ms
 	BodyTimeout  time.Duration // in which a request's body must arrive; 0 is 10 s
 	QueueSize    int           // bytes that may wait for a slow connection before it is closed; 0 is 1 MiB
-	CacheTTL     time.Duration // how long a table is kept that is neither published nor read, in whole seconds; 0 is an hour
+	CacheTTL     time.Duration // how long a table is kept that is neither published nor read, in whole seconds; 0 is an hour. In Redis only that of a deleted board ends
 
 	Log     *slog.Logger         // nil: nothing is logged
 	Metrics *prometheus.Registry // nil: metrics are not shown
@@ -75,6 +88,8 @@ const (
 	staleDelay   = 10 * time.Second // to send the connect command
 )
 
+const defaultPrefix = "laurel"
+
 const (
 	fillTimeout     = 5 * time.Second  // to read a table that somebody waits for
 	shutdownTimeout = 10 * time.Second // to tell every connection
@@ -82,7 +97,8 @@ const (
 	// What the library keeps of a channel goes through two periods: after the
 	// first it drops the publication, after the second the version as well. If
 	// the first ended alone, the same rev could not be published into the empty
-	// cache again. The second is renewed by reading, so the first never ends.
+	// cache again. The second is renewed by reading, so the first never ends. In
+	// Redis the two are keys that end on their own, so neither does.
 	forever = 10 * 365 * 24 * time.Hour
 )
 
@@ -91,11 +107,13 @@ type Realtime struct {
 	reader      Reader
 	call        func(ctx context.Context, method string, params []byte) ([]byte, error)
 	cacheTTL    time.Duration
+	metaTTL     time.Duration // the second period, see forever
 	bodyTimeout time.Duration
 	log         *slog.Logger
 	failures    limiter
 	metrics     *metrics
 	node        *centrifuge.Node
+	shared      *shared                 // nil if there is only this node
 	channels    *ChannelOptions         // nil: there are none that are open
 	handlers    map[string]http.Handler // by path
 	origins     origins
@@ -134,7 +152,20 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = prometheus.NewRegistry()
 	}
+	var tables *shared
+	if !opts.Redis.IsZero() {
+		tables = newShared(opts.Redis, cmp.Or(opts.Prefix, defaultPrefix))
+	}
 	node, err := centrifuge.New(centrifuge.Config{
+		GetBroker: func(channel string) (centrifuge.Broker, bool) {
+			switch {
+			case tables == nil:
+				return nil, false
+			case strings.HasPrefix(channel, boardPrefix):
+				return tables, true
+			}
+			return openBroker{tables}, isOpenChannel(channel)
+		},
 		LogLevel:              logLevel(opts.Log),
 		LogHandler:            newLogHandler(opts.Log),
 		ClientStaleCloseDelay: staleDelay,
@@ -142,7 +173,7 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 		ClientChannelLimit:    maxChannels,
 		ChannelMaxLength:      maxChannelLength,
 		HistoryMetaTTL:        opts.CacheTTL,
-		UseSingleFlight:       true,
+		UseSingleFlight:       tables == nil, // which has its own
 		// Other nodes would be told a summary of the metrics; there are none.
 		NodeInfoMetricsAggregateInterval: 24 * time.Hour,
 		Metrics: centrifuge.MetricsConfig{
@@ -159,6 +190,7 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 		reader:      reader,
 		call:        opts.RPC,
 		cacheTTL:    opts.CacheTTL,
+		metaTTL:     opts.CacheTTL,
 		bodyTimeout: opts.BodyTimeout,
 		channels:    opts.Channels,
 		log:         opts.Log,
@@ -169,6 +201,11 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 	}
 	r.ranks = newRanks(reader, opts.RankInterval, runtime.GOMAXPROCS(0), r.publishRank, r.metrics, r.log)
 	r.ranks.polls = opts.PollRanks
+	if tables != nil {
+		tables.node, tables.reader, tables.publish = node, reader, r.publish
+		tables.log, tables.metrics = r.log, r.metrics
+		r.shared, r.metaTTL = tables, forever
+	}
 	r.handlers = newHandlers(node)
 	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
 		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{}}, nil // anybody
@@ -179,24 +216,65 @@ func New(reader Reader, opts Options) (*Realtime, error) {
 }
 
 // Run holds connections until ctx is done. Then it tells them to connect again,
-// to another node or to this one's successor, and returns nil.
+// to another node or to this one's successor, and returns nil. It returns an
+// error at once if Redis is needed and does not answer.
 func (r *Realtime) Run(ctx context.Context) error {
-	if err := r.node.Run(); err != nil {
-		return fmt.Errorf("start node: %w", err)
+	if err := r.start(); err != nil {
+		return err
+	}
+	var parts sync.WaitGroup
+	if r.shared != nil {
+		defer r.shared.close()
+		parts.Go(func() { r.shared.run(ctx) })
 	}
 	close(r.running)
 	r.ranks.run(ctx)
+	parts.Wait()
 
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := r.node.Shutdown(stop); err != nil {
+	if err := r.shutdown(ctx); err != nil {
 		r.log.Warn("connections cut off", "err", err)
 	}
 	r.active.Wait()
 	return nil
+}
+
+func (r *Realtime) start() error {
+	if r.shared != nil {
+		if err := r.shared.connect(); err != nil {
+			return err
+		}
+		r.node.SetController(controller{r.shared})
+	}
+	err := r.node.Run()
+	switch {
+	case err == nil:
+		return nil
+	case r.shared == nil:
+		return fmt.Errorf("start node: %w", err)
+	}
+	_ = r.shutdown(context.Background()) // there are no connections yet
+	r.shared.close()
+	return fmt.Errorf("start node with Redis at %s: %w", r.shared.config, err)
+}
+
+func (r *Realtime) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	return r.node.Shutdown(ctx)
+}
+
+// Ready returns why viewers are not sent new tables, or nil if they are.
+func (r *Realtime) Ready() error {
+	if !r.isRunning() {
+		return errors.New("starting or stopping")
+	}
+	if r.shared == nil {
+		return nil
+	}
+	return r.shared.ready()
 }
 
 func (r *Realtime) isRunning() bool {
@@ -232,24 +310,43 @@ func (r *Realtime) Publish(ctx context.Context, p feed.Publication) error {
 	if p.Rev == 0 {
 		return fmt.Errorf("board %q has no rev", p.Board) // the library would take it for one without a number
 	}
+	if r.shared != nil && r.shared.isOutdated(p) {
+		r.metrics.outdated.Inc()
+		return nil
+	}
+	kind := plain
+	if r.shared != nil {
+		kind = kindOf(p)
+	}
+	_, err := r.publish(p, kind)
+	return err
+}
+
+// publish publishes a table unless one is kept that is of the same epoch and kind
+// and not older: then it is outdated.
+func (r *Realtime) publish(p feed.Publication, kind string) (outdated bool, err error) {
 	epoch := p.Epoch
 	if known, _ := r.epoch.Load().(string); epoch == "" {
 		epoch = known
 	} else if epoch != known {
 		r.epoch.Store(epoch)
 	}
+	ttl, metaTTL := forever, r.metaTTL
+	if kind == gone { // nobody subscribes any more
+		ttl, metaTTL = r.cacheTTL, r.cacheTTL
+	}
 	result, err := r.node.Publish(boardChannel(p.Board), p.Data,
-		centrifuge.WithHistory(1, forever, r.cacheTTL),
+		centrifuge.WithHistory(1, ttl, metaTTL),
 		centrifuge.WithDelta(true),
-		centrifuge.WithVersion(p.Rev, epoch),
+		centrifuge.WithVersion(p.Rev, epoch+kind),
 	)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if result.Suppressed {
 		r.metrics.outdated.Inc()
 	}
-	return nil
+	return result.Suppressed, nil
 }
 
 // publishRank sends a member's standing to those who watch it.
@@ -269,19 +366,12 @@ func (r *Realtime) cacheEmpty(e centrifuge.CacheEmptyEvent) (centrifuge.CacheEmp
 		return centrifuge.CacheEmptyReply{}, nil
 	}
 	_, err, _ := r.fills.Do(board, func() (any, error) {
-		// Somebody else may have filled it since e's subscriber looked.
-		kept, err := r.node.History(e.Channel, centrifuge.WithLimit(1), centrifuge.WithHistoryMetaTTL(r.cacheTTL))
-		if err != nil || len(kept.Publications) > 0 {
-			return nil, err
-		}
 		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
 		defer cancel()
-		table, err := feed.Render(ctx, r.reader, board)
-		if err != nil {
-			return nil, err
+		if r.shared != nil {
+			return nil, r.fillShared(ctx, board)
 		}
-		r.metrics.fills.Inc()
-		return nil, r.Publish(ctx, table)
+		return nil, r.fill(ctx, board)
 	})
 	switch {
 	case errors.Is(err, leaderboard.ErrBoardNotFound):
@@ -291,4 +381,50 @@ func (r *Realtime) cacheEmpty(e centrifuge.CacheEmptyEvent) (centrifuge.CacheEmp
 		return centrifuge.CacheEmptyReply{}, errUnavailable
 	}
 	return centrifuge.CacheEmptyReply{Populated: true}, nil
+}
+
+func (r *Realtime) fill(ctx context.Context, board string) error {
+	// Somebody else may have filled it since the subscriber looked.
+	kept, err := r.node.History(boardChannel(board), centrifuge.WithLimit(1), centrifuge.WithHistoryMetaTTL(r.metaTTL))
+	if err != nil || len(kept.Publications) > 0 {
+		return err
+	}
+	table, err := feed.Render(ctx, r.reader, board)
+	if err != nil {
+		return err
+	}
+	r.metrics.fills.Inc()
+	return r.Publish(ctx, table)
+}
+
+// fillShared is fill where other nodes may fill the cache at the same time, which
+// does no harm, and where what was found may have been not nothing, but of
+// another epoch.
+func (r *Realtime) fillShared(ctx context.Context, board string) error {
+	channel := boardChannel(board)
+	if filled, err := r.shared.serves(channel); err != nil || filled {
+		return err
+	}
+	table, err := feed.Render(ctx, r.reader, board)
+	if errors.Is(err, leaderboard.ErrBoardNotFound) && r.shared.comesBack(channel) {
+		table, err = r.shared.goneTable(board), nil
+	}
+	if err != nil {
+		return err
+	}
+	if table.Gone {
+		r.shared.expect(channel, "")
+	} else {
+		r.shared.expect(channel, table.Epoch)
+	}
+	if !r.shared.isOutdated(table) {
+		r.metrics.fills.Inc()
+		if _, err := r.shared.put(table); err != nil {
+			return err
+		}
+	}
+	if filled, err := r.shared.serves(channel); err != nil || filled {
+		return err
+	}
+	return errOlder
 }

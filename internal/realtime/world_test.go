@@ -17,17 +17,22 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"laurel/internal/feed"
 	"laurel/internal/leaderboard"
 	"laurel/internal/leaderboard/storetest"
+	"laurel/internal/redisconn"
+	"laurel/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// The SDK waits for the answer to a command also when its client was closed.
 		goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1"),
+		// The client of a cluster looks after its servers a second later, also when it was closed.
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
 		// The library waits a second before it lets go of a channel, also when the node has ended.
 		goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker"))
 }
@@ -46,7 +51,12 @@ type world struct {
 	node    *Realtime
 	serving atomic.Pointer[Realtime] // node, for the server
 	server  *httptest.Server
-	stop    func() // ends the node and waits for its end
+	reader  Reader // in place of store, if there is one
+	prefix  string // in Redis, if it has one
+
+	emulation string // the server that requests of streaming clients go to, if it is not this one
+	metrics   *prometheus.Registry
+	stop      func() // ends the node and waits for its end
 }
 
 // counted counts the tables that are read.
@@ -60,25 +70,69 @@ func (c *counted) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard
 	return c.Model.Entries(ctx, at, r)
 }
 
+// worlds is how many there were.
+var worlds atomic.Int64
+
 func newWorld(t *testing.T, opts Options) *world {
 	t.Helper()
 	store := &counted{Model: storetest.NewModel()}
-	w := &world{T: t, store: store, service: leaderboard.NewService(store, leaderboard.ServiceOptions{})}
+	return (&world{
+		T: t, store: store, service: leaderboard.NewService(store, leaderboard.ServiceOptions{}),
+		prefix: fmt.Sprint("world", worlds.Add(1)),
+	}).open(opts)
+}
+
+// beside returns another node on the same store and the same Redis.
+func (w *world) beside(opts Options) *world {
+	w.Helper()
+	return (&world{T: w.T, store: w.store, service: w.service, prefix: w.prefix}).open(opts)
+}
+
+func (w *world) open(opts Options) *world {
+	w.Helper()
 	w.start(opts)
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.serving.Load().Handler().ServeHTTP(rw, r)
 	}))
-	t.Cleanup(func() {
+	w.Cleanup(func() {
 		w.stop() // before the server, which waits for requests that stream
 		w.server.Close()
 	})
 	return w
 }
 
+// onBothBrokers runs a test on a node that is alone, and on one that shares its
+// tables by Redis.
+func onBothBrokers(t *testing.T, f func(t *testing.T, opts Options)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) { f(t, Options{}) })
+	t.Run("redis", func(t *testing.T) { f(t, Options{Redis: onRedis(t, redistest.Start(t).URL())}) })
+}
+
+func onRedis(t *testing.T, url string) redisconn.Config {
+	t.Helper()
+	config, err := redisconn.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
 // start starts a node, the first one or a successor of one that was stopped.
 func (w *world) start(opts Options) {
 	w.Helper()
-	node, err := New(w.store, opts)
+	if opts.Prefix == "" {
+		opts.Prefix = w.prefix
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = prometheus.NewRegistry()
+	}
+	w.metrics = opts.Metrics
+	reader := w.reader
+	if reader == nil {
+		reader = w.store
+	}
+	node, err := New(reader, opts)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -390,7 +444,11 @@ func (w *world) stream(path string) *peer {
 		if err != nil {
 			return err
 		}
-		if status := w.post("/emulation", string(body)); status != http.StatusNoContent {
+		to := w.server.URL
+		if w.emulation != "" {
+			to = w.emulation
+		}
+		if status := w.post(to+"/emulation", string(body)); status != http.StatusNoContent {
 			return fmt.Errorf("/emulation: status %d", status)
 		}
 		return nil
@@ -399,9 +457,9 @@ func (w *world) stream(path string) *peer {
 }
 
 // post sends JSON and returns the status.
-func (w *world) post(path, body string) int {
+func (w *world) post(url, body string) int {
 	w.Helper()
-	req, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.server.URL+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -412,6 +470,56 @@ func (w *world) post(path, body string) int {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode
+}
+
+// frames connects, sends a command and returns what the server sends after that,
+// but for pings, as it is.
+func (w *world) frames(ctx context.Context, command string) <-chan string {
+	w.Helper()
+	conn, resp, err := websocket.Dial(ctx, w.url("/connection/websocket"), nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+	if err := conn.Write(ctx, websocket.MessageText, []byte(connect+"\n"+command)); err != nil {
+		w.Fatal(err)
+	}
+	frames := make(chan string, 100)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(frames)
+		for {
+			_, frame, err := conn.Read(ctx)
+			if err != nil {
+				return
+			}
+			for line := range strings.Lines(string(frame)) {
+				if !strings.Contains(line, `"connect"`) && len(line) > 3 {
+					frames <- line
+				}
+			}
+		}
+	})
+	w.Cleanup(func() { _ = conn.CloseNow(); reading.Wait() })
+	return frames
+}
+
+// metric returns the value of a counter of a node.
+func metric(tb testing.TB, w *world, name string) float64 {
+	tb.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.Metric[0].Counter.GetValue()
+		}
+	}
+	tb.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 func want[T any](tb testing.TB, what string, got, want T) {
