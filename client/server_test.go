@@ -25,9 +25,12 @@ import (
 // seconds, if the connection was made again before.
 var sdkTimeout = goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1")
 
+// A server's engine leaves channels that nobody watches any more a second later.
+var channelsEnd = goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker")
+
 func TestMain(m *testing.M) {
 	client.SetDescribeEvery(200 * time.Millisecond)
-	goleak.VerifyTestMain(m, sdkTimeout)
+	goleak.VerifyTestMain(m, sdkTimeout, channelsEnd)
 }
 
 // server is a daemon in a data directory, which can be stopped and started.
