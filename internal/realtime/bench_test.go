@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +21,19 @@ import (
 	"laurel/internal/leaderboard"
 	"laurel/internal/leaderboard/storetest"
 	"laurel/internal/localstore"
+	"laurel/internal/redisconn"
+	"laurel/internal/redistest"
 )
 
 // startNode starts a node for a benchmark and returns its listener's address.
 func startNode(b *testing.B, reader Reader) (node *Realtime, addr string) {
 	b.Helper()
-	node, err := New(reader, Options{})
+	return startNodeWith(b, reader, Options{})
+}
+
+func startNodeWith(b *testing.B, reader Reader, opts Options) (node *Realtime, addr string) {
+	b.Helper()
+	node, err := New(reader, opts)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -123,6 +131,107 @@ func BenchmarkPublish(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkSharedPublish publishes a top of 100 by way of Redis, and waits until a
+// viewer has it: on the node that has published it, or on another one. Beside it
+// are the same without Redis, and one command to that Redis and its answer.
+func BenchmarkSharedPublish(b *testing.B) {
+	server := redistest.Start(b)
+	config, err := redisconn.Parse(server.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	store := storetest.NewModel()
+	service := leaderboard.NewService(store, leaderboard.ServiceOptions{})
+	for i := range 100 {
+		if _, err := service.Submit(b.Context(), "race", []leaderboard.Submission{{
+			Member: fmt.Sprintf("player-%03d", i), Score: leaderboard.ScaledDecimal(int64(10*i), 0),
+			Data: []byte(`{"name":"Alice Liddell","country":"FI"}`),
+		}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	table, err := feed.Render(b.Context(), store, "race")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("a table has %d bytes", len(table.Data))
+	next := func() feed.Publication {
+		table.Rev++
+		table.Data = strconv.AppendUint(append([]byte(nil), bytes.TrimRight(table.Data, "0123456789}")...), table.Rev, 10)
+		table.Data = append(table.Data, '}')
+		return table
+	}
+	publish := func(b *testing.B, node *Realtime) {
+		b.Helper()
+		if err := node.Publish(b.Context(), next()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	arrived := func(b *testing.B, in *bufio.Reader) {
+		b.Helper()
+		if _, err := readFrame(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("ping", func(b *testing.B) {
+		client := server.Client(b)
+		for b.Loop() {
+			if err := client.Do(b.Context(), client.B().Ping().Build()).Error(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("memory", func(b *testing.B) {
+		node, addr := startNode(b, store)
+		_, in := connectRaw(b, addr)
+		b.ReportAllocs()
+		for b.Loop() {
+			publish(b, node)
+			arrived(b, in)
+		}
+	})
+	for _, name := range []string{"redis, nobody watches", "redis, to this node", "redis, to another node"} {
+		b.Run(name, func(b *testing.B) {
+			opts := Options{Redis: config, Prefix: "bench" + strconv.Itoa(len(name))}
+			node, here := startNodeWith(b, store, opts)
+			_, there := startNodeWith(b, store, opts)
+			var in *bufio.Reader
+			switch name {
+			case "redis, to this node":
+				_, in = connectRaw(b, here)
+			case "redis, to another node":
+				_, in = connectRaw(b, there)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				publish(b, node)
+				if in != nil {
+					arrived(b, in)
+				}
+			}
+		})
+	}
+	// The feed publishes several boards at once.
+	b.Run("redis, 8 boards at once", func(b *testing.B) {
+		node, _ := startNodeWith(b, store, Options{Redis: config, Prefix: "many"})
+		data := next().Data
+		b.ReportAllocs()
+		for rev := table.Rev; b.Loop(); rev++ {
+			var wg sync.WaitGroup
+			for i := range 8 {
+				wg.Go(func() {
+					p := feed.Publication{Board: fmt.Sprint("board", i), Rev: rev, Epoch: "bench", Data: data}
+					if err := node.Publish(b.Context(), p); err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/8, "ns/publication")
+	})
 }
 
 // filledStore returns a store with a board of so many members.

@@ -528,6 +528,39 @@ func TestEvictedTable(t *testing.T) {
 	exactly(t, viewers, 51)
 }
 
+// Redis keeps the table of a board as long as there is the board, whether somebody
+// looks at it or not, and that of a deleted one for an hour.
+func TestTablesLastAsLongAsTheirBoards(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newCluster(t, server.URL())
+	client := server.Client(t)
+	ends := func(in func(time.Duration) bool) {
+		t.Helper()
+		for _, key := range []string{".live.stream.board:race", ".live.stream.meta.board:race"} {
+			seconds, err := client.Do(t.Context(), client.B().Ttl().Key(c.nodes[0].prefix+key).Build()).AsInt64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Duration(seconds) * time.Second; !in(d) {
+				t.Errorf("%s ends in %v", key, d)
+			}
+		}
+	}
+	never := func(d time.Duration) bool { return d > 365*24*time.Hour }
+	soon := func(d time.Duration) bool { return d > 0 && d <= time.Hour }
+	c.publish(0, "first", 50)
+	ends(never)
+	if err := c.nodes[0].node.Publish(t.Context(), feed.RenderGone("race", 51, "first")); err != nil {
+		t.Fatal(err)
+	}
+	ends(soon)
+	c.publish(0, "first", 52)
+	ends(never)
+	exactly(t, c.audience(), 52)
+	ends(never)
+}
+
 // Many nodes fill an empty cache at once, while one publishes: everybody has the
 // newest at the end, and nobody goes back.
 func TestManyNodesFillAtOnce(t *testing.T) {
