@@ -773,6 +773,70 @@ func TestRedisHangs(t *testing.T) {
 	}
 }
 
+// A node stops in good time, though Redis has gone before it, with viewers there
+// and others who have just left.
+func TestRunEndsWithoutRedis(t *testing.T) {
+	for name, goes := range map[string]func(*redistest.Server){
+		"gone":  (*redistest.Server).Kill,
+		"hangs": (*redistest.Server).Pause,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			t.Cleanup(server.Resume)
+			c := newCluster(t, server.URL())
+			viewers := c.audience()
+			exactly(t, viewers, 1)
+			goes(server)
+			viewers[0].client.Close()
+			start := time.Now()
+			c.nodes[0].stop()
+			if took := time.Since(start); took > shutdownTimeout {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// The feed publishes what is newest when Redis is back.
+func TestFeedGoesOnAfterRedisWasAway(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	w := newWorld(t, Options{Redis: onRedis(t, server.URL())})
+	other := w.beside(Options{Redis: onRedis(t, server.URL())})
+	w.feed()
+	w.submit("race", "alice", 1)
+	viewers := []*viewer{w.viewer(true, sdk.DeltaTypeFossil), other.viewer(false, sdk.DeltaTypeFossil)}
+	for _, v := range viewers {
+		v.until(t, 2)
+	}
+	server.Kill()
+	for range 10 {
+		w.submit("race", "alice", 1)
+	}
+	server.RestartEmpty(t)
+	for _, v := range viewers {
+		want(t, "score", v.until(t, 12).Leaders[0].Score.String(), "11")
+	}
+}
+
+// Who watches a member on a node that is told of no changes sees them all the same.
+func TestRanksOfBoardsThatAnotherNodePublishes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	opts := Options{Redis: onRedis(t, server.URL()), RankInterval: 10 * time.Millisecond, PollRanks: true}
+	w := newWorld(t, opts)
+	other := w.beside(opts)
+	w.feed()
+	w.submit("race", "alice", 1)
+	p := other.websocket(nil)
+	if r := p.subscribe(2, "rank:race#alice", ""); r.Subscribe == nil {
+		t.Fatalf("reply = %+v", r)
+	}
+	w.submit("race", "bob", 2)
+	want(t, "rank", *parseRank(t, p.pushed().Data).Rank, 2)
+}
+
 // A node is cut off from Redis, and the others are not.
 func TestNodeIsCutOff(t *testing.T) {
 	t.Parallel()
@@ -846,6 +910,11 @@ func TestFormsOfRedis(t *testing.T) {
 	t.Run("password", func(t *testing.T) {
 		t.Parallel()
 		url := redistest.Start(t, redistest.Password("p@ss/word")).URL()
+		follow(t, newCluster(t, url, url), func() {})
+	})
+	t.Run("tls", func(t *testing.T) {
+		t.Parallel()
+		url := redistest.Start(t, redistest.MutualTLS(), redistest.Password("p@ss/word")).URL()
 		follow(t, newCluster(t, url, url), func() {})
 	})
 	t.Run("sentinel", func(t *testing.T) {
