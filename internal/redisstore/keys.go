@@ -1,0 +1,42 @@
+package redisstore
+
+import (
+	"hash/fnv"
+	"strconv"
+)
+
+// keys are the names of a partition's keys. They share a hash tag, so that a
+// cluster keeps them on one server.
+type keys struct {
+	prefix    string // with the dot behind it
+	meta      string // hash: partitions, epoch, run, n and us of the last log entry, ready, retell
+	log       string // stream: changes
+	boards    string // zset: ids, all with the score 0
+	lease     string // string: the node that tells the changes
+	intents   string // zset: batches over several partitions that are prepared here, by when they may be given up
+	decisions string // hash: what was decided about them
+	nodes     string // zset: nodes by when they were heard of; of the first partition alone
+}
+
+func newKeys(prefix string, partition int) keys {
+	p := prefix + ".{" + strconv.Itoa(partition) + "}."
+	return keys{
+		prefix: p, meta: p + "meta", log: p + "log", boards: p + "boards", lease: p + "lease",
+		intents: p + "intents", decisions: p + "decisions", nodes: p + "nodes",
+	}
+}
+
+func (k *keys) state(board string) string   { return k.prefix + "s." + board } // hash: rev, sr, settings, k, lock
+func (k *keys) ranks(board string) string   { return k.prefix + "z." + board } // zset: ties and members
+func (k *keys) entries(board string) string { return k.prefix + "e." + board } // hash: member to entry
+func (k *keys) answer(lane string) string   { return k.prefix + "a." + lane }  // string: the last answer of a lane
+
+// once is of the batch that a name belongs to. A board's id has no slash.
+func (k *keys) once(board, name string) string { return k.prefix + "o." + board + "/" + name }
+
+// partitionOf returns the partition of a board. It must never change.
+func partitionOf(board string, partitions int) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(board)) // cannot fail
+	return int(h.Sum64() % uint64(partitions))
+}

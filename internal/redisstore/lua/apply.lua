@@ -1,0 +1,51 @@
+-- Carries out batches of one partition, each all or not at all.
+--
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, then for each board: state, ranks, entries,
+--       then names of batches
+-- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
+--       2 cap of the log, 3… the batches, see batch.lua
+--
+-- Answers 'G' (look at the server first), 'L' and the time (too late), 'S'
+-- (a later call of the lane has been answered), or head, I8I8 time and number of
+-- the last log entry, the boards, and what became of each batch: 'O' and for each operation >B flag (0 nothing
+-- better, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before), d score before, I4I4 ranks
+-- before and after, 0-based; 'R' the name was used; or why not ('N' no board, 'M' no member, 'X' score, 'T' settings, 'L' lock) with
+-- I2 index of the operation, B whether the member is there, d its score.
+-- A call that was answered is answered again with the same words.
+
+local epoch, n, last = begin()
+if not epoch then
+  return 'G'
+end
+local number, deadline = unpack_struct('>I8I8', ARGV[1])
+local before = call('GETRANGE', KEYS[3], 0, 7)
+if #before == 8 then
+  local answered = unpack_struct('>I8', before)
+  if answered == number then
+    return string.sub(call('GET', KEYS[3]), 9)
+  end
+  if answered > number then
+    return 'S'
+  end
+end
+local us = now()
+if us > deadline then
+  return pack('>c1I8', 'L', us)
+end
+
+load(ARGV, 3, 4, nil)
+local list = ARGV[4]
+local count, pos = unpack_struct('>I2', list)
+for _ = 1, count do
+  local ops, ms, name
+  ops, ms, name, pos = unpack_struct('>I2i8I2', list, pos)
+  if decide(ops, ms, name, pos) then
+    carry_out(ops, name)
+  end
+  pos = pos + 13 * ops
+end
+local at
+at, n = write(KEYS[2], ARGV[2], us, n, last)
+local answer = head(epoch, us) .. pack('>I8I8', at, n) .. describe() .. table.concat(parts)
+call('SET', KEYS[3], pack('>I8', number) .. answer, 'PX', 60000)
+return answer

@@ -1,0 +1,273 @@
+-- Deciding about batches and carrying them out. Included by apply, prepare and
+-- finish.
+--
+-- The arguments of the batches are in an array A from index o on:
+--   A[o]     boards: I2 how many, then for each
+--            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest),
+--            B whether the latest of equals stands first, B whether equals share a rank, d largest score,
+--            I2 how many members, Bc0 id
+--   A[o+1]   batches: I2 how many, then for each
+--            >I2 how many operations, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
+--            name, or 0, then for each operation
+--            >B kind (0 submit, 1 set, 2 remove, 3 with a score that the board cannot have),
+--            I2 index of the member, I2 data (0 keeps, 1 removes, else index in A beyond o), d scaled score
+--   A[o+2…]  the members, board after board; then data
+-- The boards' keys are three each, from KEYS[k] on: state, ranks, entries.
+--
+-- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, and data. The
+-- member of the zset is the tie, then the member; the tie is the rev at which
+-- the score was reached, or what is left of 2^53−1 above it where the latest
+-- stands first.
+--
+-- A batch's name is a key that is there for ONCE_MS milliseconds after the batch was carried out.
+
+local floor, fmt = math.floor, string.format
+local MAX = 9007199254740991
+
+local A, o, boards, names
+local states, ranks, entries, id = {}, {}, {}, {}
+local status, rev, revision, known, lock, total = {}, {}, {}, {}, {}, {}
+local sign, policy, latest, shared, limit, from, to = {}, {}, {}, {}, {}, {}, {}
+-- By the members' index:
+local owner, score, tie, data, updated, touched = {}, {}, {}, {}, {}, {}
+-- By the operations' index in their batch:
+local op_member, op_flag, op_had, op_old, op_score, op_tie = {}, {}, {}, {}, {}, {}
+
+local parts, np = {}, 0 -- of the answer
+
+local NONE, OK, STALE, LOCKED = 0, 1, 2, 3
+
+-- load reads what the batches need. mine is the lock that does not matter.
+local function load(args, first, key, mine)
+  A, o = args, first
+  local count, pos
+  boards, pos = unpack_struct('>I2', A[o])
+  local at = 1 -- members lie behind A[o+at]
+  for b = 1, boards do
+    local name
+    known[b], sign[b], policy[b], latest[b], shared[b], limit[b], count, name, pos = unpack_struct('>I8bBBBdI2Bc0', A[o], pos)
+    id[b] = name
+    states[b], ranks[b], entries[b] = KEYS[key], KEYS[key + 1], KEYS[key + 2]
+    key = key + 3
+    from[b], to[b] = at, at + count - 1
+    local f = call('HMGET', states[b], 'rev', 'sr', 'lock')
+    rev[b] = tonumber(f[1] or 0)
+    revision[b] = rev[b]
+    lock[b] = f[3] or ''
+    total[b] = 0
+    if not f[2] then
+      status[b] = NONE
+    elseif f[3] and f[3] ~= mine then
+      status[b] = LOCKED
+    elseif tonumber(f[2]) ~= known[b] then
+      status[b] = STALE
+    else
+      status[b] = OK
+      total[b] = call('ZCARD', ranks[b])
+      if count > 0 then
+        local got = call('HMGET', entries[b], unpack(A, o + at + 1, o + at + count))
+        for i = 1, count do
+          local record = got[i]
+          if record then
+            local k = at + i - 1
+            score[k], tie[k] = unpack_struct('>dc8', record)
+            data[k] = string.sub(record, 25)
+          end
+        end
+      end
+    end
+    for k = at, at + count - 1 do
+      owner[k] = b
+    end
+    at = at + count
+  end
+  names = key - 1 -- names lie behind KEYS[names]
+end
+
+-- decide works out a batch of n operations whose time is ms, from pos of the
+-- batches on. It returns whether the batch can be carried out; if not, what it
+-- would have changed is as before, and the answer has why.
+local function decide(n, ms, name, pos)
+  if name > 0 and call('EXISTS', KEYS[names + name]) == 1 then
+    np = np + 1
+    parts[np] = 'R'
+    return false
+  end
+  local ops = A[o + 1]
+  local undo, u
+  if n > 1 then
+    undo, u = {}, 0
+  end
+  local kind, k, d, s
+  for i = 1, n do
+    kind, k, d, s, pos = unpack_struct('>BI2I2d', ops, pos)
+    local b = owner[k]
+    local had = score[k]
+    local why
+    local st = status[b]
+    if st ~= OK then
+      why = st == NONE and 'N' or st == STALE and 'T' or 'L'
+    elseif kind == 2 then
+      if had then
+        op_flag[i], op_tie[i] = 3, nil
+      else
+        why = 'M'
+      end
+    elseif kind == 3 then
+      why = 'X'
+    else
+      local flag = 1
+      if had and kind == 0 then
+        local p = policy[b]
+        if p == 0 then
+          s = s + had
+          if s > limit[b] or s < -limit[b] then
+            why = 'X'
+          end
+        elseif p == 1 and sign[b] * s >= sign[b] * had then
+          flag = 0
+        end
+      end
+      if flag == 1 and s == had then
+        flag = 2
+      end
+      op_flag[i] = flag
+    end
+    if why then
+      parts[np + 1] = pack('>c1I2Bd', why, i - 1, had and 1 or 0, had or 0)
+      np = np + 1
+      for j = u or 0, 1, -6 do
+        local m = undo[j - 5]
+        score[m], tie[m], data[m], updated[m], touched[m] = undo[j - 4], undo[j - 3], undo[j - 2], undo[j - 1], undo[j]
+        rev[owner[m]] = rev[owner[m]] - 1
+      end
+      return false
+    end
+    local flag = op_flag[i]
+    op_member[i], op_had[i], op_old[i] = k, had, tie[k]
+    if flag ~= 0 then
+      if undo then
+        undo[u + 1], undo[u + 2], undo[u + 3], undo[u + 4], undo[u + 5], undo[u + 6] = k, had, tie[k], data[k], updated[k], touched[k]
+        u = u + 6
+      end
+      rev[b] = rev[b] + 1
+      touched[k] = true
+      if flag == 3 then
+        score[k], tie[k], data[k] = nil, nil, nil
+      else
+        if flag == 1 then
+          score[k] = s
+          tie[k] = pack('>I8', latest[b] == 1 and MAX - rev[b] or rev[b])
+          op_score[i], op_tie[i] = s, tie[k]
+        end
+        updated[k] = ms
+        if d > 0 then
+          data[k] = d == 1 and '' or A[o + d]
+        elseif not had then
+          data[k] = ''
+        end
+      end
+    end
+  end
+  return true
+end
+
+local function rank(b, s, member)
+  if shared[b] == 1 then
+    return call('ZCOUNT', ranks[b], '-inf', fmt('(%.17g', sign[b] * s))
+  end
+  return call('ZRANK', ranks[b], member)
+end
+
+-- carry_out moves the members of the batch of n operations that was decided,
+-- one operation after the other, and answers with the ranks of each before and
+-- after it.
+local function carry_out(n, name)
+  if name > 0 then
+    call('SET', KEYS[names + name], '1', 'PX', ONCE_MS)
+  end
+  parts[np + 1] = 'O'
+  np = np + 1
+  for i = 1, n do
+    local k, flag, had = op_member[i], op_flag[i], op_had[i]
+    local b = owner[k]
+    local member, z = A[o + 1 + k], ranks[b]
+    local before, after = 0, 0
+    local old
+    if had then
+      old = op_old[i] .. member
+      before = rank(b, had, old)
+      after = before
+    end
+    if flag == 1 then
+      if had then
+        call('ZREM', z, old)
+      end
+      local new = op_tie[i] .. member
+      call('ZADD', z, sign[b] * op_score[i], new)
+      after = rank(b, op_score[i], new)
+    elseif flag == 3 then
+      call('ZREM', z, old)
+    end
+    parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
+  end
+  np = np + n
+end
+
+-- write writes the entries and revs of what was carried out, and appends to the
+-- log behind the entry with the number n and the time last. It returns the time
+-- and the number of the last entry then.
+local function write(log, cap, us, n, last)
+  us = math.max(us, last)
+  local changed = n
+  for b = 1, boards do
+    if rev[b] ~= revision[b] then
+      local set, removed, s, r = {}, {}, 0, 0
+      for k = from[b], to[b] do
+        if touched[k] then
+          if score[k] then
+            set[s + 1] = A[o + 1 + k]
+            set[s + 2] = pack('>dc0i8c0', score[k], tie[k], updated[k], data[k])
+            s = s + 2
+          else
+            r = r + 1
+            removed[r] = A[o + 1 + k]
+          end
+        end
+      end
+      if s > 0 then
+        call('HSET', entries[b], unpack(set))
+      end
+      if r > 0 then
+        call('HDEL', entries[b], unpack(removed))
+      end
+      call('HSET', states[b], 'rev', rev[b])
+      n = n + 1
+      log_entry(log, cap, us, n, id[b], rev[b])
+    end
+  end
+  if n == changed then
+    return last, n
+  end
+  call('HSET', KEYS[1], 'n', n, 'us', us)
+  return us, n
+end
+
+-- describe tells of the boards as they were before the batches: status, rev,
+-- number of entries, revision of the settings, and the settings or the lock if
+-- they are what is in the way.
+local function describe()
+  local all = {}
+  for b = 1, boards do
+    local st = status[b]
+    local more, sr = '', known[b]
+    if st == STALE then
+      local f = call('HMGET', states[b], 'sr', 'settings')
+      sr, more = f[1], f[2]
+    elseif st == LOCKED then
+      more = lock[b]
+    end
+    all[b] = pack('>BI8I4I8I2c0', st, revision[b], total[b], sr, #more, more)
+  end
+  return table.concat(all)
+end

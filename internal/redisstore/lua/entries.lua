@@ -1,0 +1,75 @@
+-- Reads a page of a board.
+--
+-- KEYS: 1 meta, 2 state, 3 ranks, 4 entries
+-- ARGV: 1 revision of the settings that is known, 2 season, 3 limit, then where the page begins:
+--       4 'offset', 5 the offset;
+--       4 'after', 5 score, 6 seq: behind this position;
+--       4 'around', 5 member: the page has it in its middle
+--
+-- A state's field k is three letters about the settings: d or a, the order; e or l, who of equals stands first; o
+-- or c, whether they share a rank.
+--
+-- Answers 'G', 'N' no board, 'M' no member; or head, the view, 'S' if there is no such season; and, if there is, the
+-- 0-based index and the 0-based rank of the first of the page, the members with their ties, and their entries.
+
+local epoch = begin()
+if not epoch then
+  return 'G'
+end
+local seen = view(KEYS[2], KEYS[3], tonumber(ARGV[1]))
+if not seen then
+  return 'N'
+end
+if ARGV[2] ~= '0' and ARGV[2] ~= '1' then
+  return 'S'
+end
+local answer = head(epoch, now()) .. seen
+local ranks, limit = KEYS[3], tonumber(ARGV[3])
+local k = call('HGET', KEYS[2], 'k')
+local sign = string.sub(k, 1, 1) == 'd' and -1 or 1
+
+local start
+if ARGV[4] == 'offset' then
+  start = tonumber(ARGV[5])
+elseif ARGV[4] == 'after' then
+  local score = string.format('%.17g', sign * ARGV[5])
+  local seq = tonumber(ARGV[6])
+  if string.sub(k, 2, 2) == 'l' then
+    seq = 9007199254740991 - seq
+  end
+  start = call('ZCOUNT', ranks, '-inf', '(' .. score)
+  -- Among the equals, the first whose tie is above seq.
+  local low, high = start, start + call('ZCOUNT', ranks, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local tie = unpack_struct('>I8', call('ZRANGE', ranks, middle, middle)[1])
+    if tie <= seq then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  start = low
+else
+  local record = call('HGET', KEYS[4], ARGV[5])
+  if not record then
+    return 'M'
+  end
+  start = call('ZRANK', ranks, string.sub(record, 9, 16) .. ARGV[5]) - math.floor(limit / 2)
+  start = math.max(0, math.min(start, call('ZCARD', ranks) - limit))
+end
+
+local members = call('ZRANGE', ranks, start, start + limit - 1)
+if #members == 0 then
+  return { answer, start, start, {}, {} }
+end
+local names = {}
+for i = 1, #members do
+  names[i] = string.sub(members[i], 9)
+end
+local entries = call('HMGET', KEYS[4], unpack(names))
+local rank = start
+if string.sub(k, 3, 3) == 'c' then
+  rank = call('ZCOUNT', ranks, '-inf', string.format('(%.17g', sign * unpack_struct('>d', entries[1])))
+end
+return { answer, start, rank, members, entries }

@@ -1,0 +1,347 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"laurel/internal/leaderboard"
+)
+
+// readView reads a view that prelude.lua has described, behind its first letter.
+func (s *Store) readView(r *reader, epoch, id string, set *settings) (view leaderboard.View, lock string, err error) {
+	rev, total, revision := r.uint64(), int(r.uint32()), r.uint64()
+	lock = r.take(int(r.byte()))
+	text := r.take(int(r.uint16()))
+	if r.bad {
+		return view, "", errAnswer
+	}
+	if text != "" {
+		if set, err = s.settings.put(id, revision, []byte(text)); err != nil {
+			return view, "", err
+		}
+	}
+	return leaderboard.View{Board: set.board, Season: 1, Rev: rev, Epoch: epoch, Total: total}, lock, nil
+}
+
+// known returns the revision of a board's settings that is known, as scripts
+// are told, and those settings.
+func (s *Store) known(id string) (*settings, string) {
+	set := s.settings.get(id)
+	return set, strconv.FormatUint(set.revision, 10)
+}
+
+// Board returns a board as it is now.
+func (s *Store) Board(ctx context.Context, id string) (leaderboard.View, error) {
+	if s.isClosed() {
+		return leaderboard.View{}, errClosed
+	}
+	views, err := s.partition(id).views(ctx, []string{id})
+	if err != nil {
+		return leaderboard.View{}, s.fault(ctx, err)
+	}
+	if len(views) == 0 {
+		return leaderboard.View{}, boardNotFound(id)
+	}
+	return views[0], nil
+}
+
+// views returns those of the partition's boards that exist.
+func (p *partition) views(ctx context.Context, ids []string) ([]leaderboard.View, error) {
+	for {
+		views, locks, err := p.viewsOnce(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		valid := true
+		for _, lock := range locks {
+			ok, err := p.readable(ctx, lock)
+			if err != nil {
+				return nil, err
+			}
+			valid = valid && ok
+		}
+		if valid {
+			return views, nil
+		}
+	}
+}
+
+func (p *partition) viewsOnce(ctx context.Context, ids []string) (views []leaderboard.View, locks []string, err error) {
+	keys, args := []string{p.meta}, []string{}
+	sets := make([]*settings, len(ids))
+	for i, id := range ids {
+		set, revision := p.store.known(id)
+		sets[i] = set
+		keys = append(keys, p.state(id), p.ranks(id))
+		args = append(args, revision)
+	}
+	message, err := p.eval(ctx, scriptViews, keys, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := message.ToString()
+	if err != nil || text == "" {
+		return nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, errAnswer)
+	}
+	r := reader{rest: text[1:]}
+	epoch, us := r.head()
+	p.heard(us)
+	for i, id := range ids {
+		if r.byte() != '1' {
+			continue
+		}
+		view, lock, err := p.store.readView(&r, epoch, id, sets[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, err)
+		}
+		views = append(views, view)
+		if lock != "" && !slices.Contains(locks, lock) {
+			locks = append(locks, lock)
+		}
+	}
+	return views, locks, nil
+}
+
+// Boards returns at most limit boards whose ids are above after. Boards of
+// different partitions are read one after the other.
+func (s *Store) Boards(ctx context.Context, after string, limit int) ([]leaderboard.View, error) {
+	if s.isClosed() {
+		return nil, errClosed
+	}
+	views := make([]leaderboard.View, 0)
+	for len(views) < limit {
+		ids, err := s.boardIDs(ctx, after, limit-len(views))
+		if err != nil {
+			return nil, s.fault(ctx, err)
+		}
+		if len(ids) == 0 {
+			break
+		}
+		found, err := s.viewsOf(ctx, ids)
+		if err != nil {
+			return nil, s.fault(ctx, err)
+		}
+		views = append(views, found...) // one may have been deleted in between
+		after = ids[len(ids)-1]
+	}
+	return views, nil
+}
+
+// boardIDs returns the ids of at most limit boards of all partitions above after.
+func (s *Store) boardIDs(ctx context.Context, after string, limit int) ([]string, error) {
+	found := make([][]string, len(s.parts))
+	err := s.each(func(p *partition) error {
+		if t := p.trouble.Load(); t != nil && t.away {
+			return t.err
+		}
+		limited, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+		defer cancel()
+		var err error
+		found[p.n], err = p.boardIDs(limited, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.Sorted(slices.Values(slices.Concat(found...)))
+	return ids[:min(limit, len(ids))], nil
+}
+
+// viewsOf returns those of the boards that exist, in the order of ids, which is
+// ascending.
+func (s *Store) viewsOf(ctx context.Context, ids []string) ([]leaderboard.View, error) {
+	asked := make([][]string, len(s.parts))
+	for _, id := range ids {
+		n := partitionOf(id, len(s.parts))
+		asked[n] = append(asked[n], id)
+	}
+	found := make([][]leaderboard.View, len(s.parts))
+	err := s.each(func(p *partition) (err error) {
+		if len(asked[p.n]) > 0 {
+			found[p.n], err = p.views(ctx, asked[p.n])
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.SortedFunc(slices.Values(slices.Concat(found...)), func(a, b leaderboard.View) int {
+		return strings.Compare(a.Board.ID, b.Board.ID)
+	}), nil
+}
+
+// Entries returns a page of a board from the top.
+func (s *Store) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+	args := []string{"offset", strconv.Itoa(min(r.Offset, maxOffset))}
+	if r.After != nil {
+		// Scores and revs beyond what there can be are as far away as those at the end.
+		score := max(-maxSeq, min(maxSeq, r.After.Score))
+		args = []string{"after", strconv.FormatInt(score, 10), strconv.FormatUint(min(r.After.Seq, maxSeq), 10)}
+	}
+	return s.page(ctx, at, r.Limit, args...)
+}
+
+// maxOffset is beyond every board.
+const maxOffset = 1 << 40
+
+// Around returns a member and its neighbours.
+func (s *Store) Around(ctx context.Context, at leaderboard.Ref, member string, limit int) (leaderboard.Page, error) {
+	page, err := s.page(ctx, at, limit, "around", member)
+	if err == errNoMember { //nolint:errorlint // it is never wrapped
+		err = memberNotFound(member, at.Board)
+	}
+	return page, err
+}
+
+var errNoMember = errors.New("no such member")
+
+func (s *Store) page(ctx context.Context, at leaderboard.Ref, limit int, where ...string) (page leaderboard.Page, err error) {
+	p := s.partition(at.Board)
+	err = s.read(ctx, p, scriptEntries, at, append([]string{strconv.Itoa(limit)}, where...), func(view leaderboard.View, m []rueidis.RedisMessage) error {
+		page, err = readPage(view, m)
+		return err
+	})
+	return page, err
+}
+
+// Lookup returns one entry for each of members, in their order.
+func (s *Store) Lookup(ctx context.Context, at leaderboard.Ref, members []string) (page leaderboard.Page, err error) {
+	p := s.partition(at.Board)
+	err = s.read(ctx, p, scriptLookup, at, members, func(view leaderboard.View, m []rueidis.RedisMessage) error {
+		page, err = readLookup(view, members, m)
+		return err
+	})
+	return page, err
+}
+
+// read runs a script that reads a board until it has seen none but whole batches.
+func (s *Store) read(ctx context.Context, p *partition, id script, at leaderboard.Ref, args []string, take func(leaderboard.View, []rueidis.RedisMessage) error) error {
+	if s.isClosed() {
+		return errClosed
+	}
+	keys := []string{p.meta, p.state(at.Board), p.ranks(at.Board), p.entries(at.Board)}
+	for {
+		set, revision := s.known(at.Board)
+		message, err := p.eval(ctx, id, keys, append([]string{revision, strconv.Itoa(at.Season)}, args...))
+		if err != nil {
+			return s.fault(ctx, err)
+		}
+		if message.IsString() {
+			switch text, _ := message.ToString(); text {
+			case "N":
+				return boardNotFound(at.Board)
+			case "S":
+				return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
+			case "M":
+				return errNoMember
+			}
+		}
+		answer, err := message.ToArray()
+		if err != nil || len(answer) < 3 {
+			return fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
+		}
+		text, err := answer[0].ToString()
+		if err != nil || text == "" {
+			return fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
+		}
+		r := reader{rest: text[1:]}
+		epoch, us := r.head()
+		r.byte() // that of a board that is there
+		view, lock, err := s.readView(&r, epoch, at.Board, set)
+		if err != nil {
+			return fmt.Errorf("%s: script %s: %w", p, id, err)
+		}
+		p.heard(us)
+		valid, err := p.readable(ctx, lock)
+		if err != nil {
+			return s.fault(ctx, err)
+		}
+		if valid {
+			return take(view, answer[1:])
+		}
+	}
+}
+
+// readEntry reads an entry as batch.lua writes it.
+func readEntry(b *leaderboard.Board, member, text string) (leaderboard.Entry, error) {
+	r := reader{rest: text}
+	e := leaderboard.Entry{Member: member, Score: r.score(), Seq: r.uint64(), UpdatedAt: milliseconds(int64(r.uint64()))}
+	if r.bad {
+		return e, fmt.Errorf("entry of member %q on board %q is damaged", member, b.ID)
+	}
+	if b.Ties == leaderboard.LatestTie {
+		e.Seq = maxSeq - e.Seq
+	}
+	if r.rest != "" {
+		e.Data = json.RawMessage(r.rest)
+	}
+	return e, nil
+}
+
+func readPage(view leaderboard.View, m []rueidis.RedisMessage) (leaderboard.Page, error) {
+	start, err := m[0].ToInt64()
+	rank, err2 := m[1].ToInt64()
+	members, err3 := m[2].ToArray()
+	entries, err4 := m[3].ToArray()
+	if err != nil || err2 != nil || err3 != nil || err4 != nil || len(members) != len(entries) {
+		return leaderboard.Page{}, errAnswer
+	}
+	page := leaderboard.Page{View: view, Entries: make([]leaderboard.Entry, len(members))}
+	page.More = start < int64(view.Total) && start+int64(len(members)) < int64(view.Total)
+	for i := range members {
+		name, err := members[i].ToString()
+		text, err2 := entries[i].ToString()
+		if err != nil || err2 != nil || len(name) < 8 {
+			return leaderboard.Page{}, errAnswer
+		}
+		e, err := readEntry(&view.Board, name[8:], text)
+		if err != nil {
+			return leaderboard.Page{}, err
+		}
+		switch {
+		case i == 0:
+			e.Rank = int(rank) + 1
+		case view.Board.RankStyle == leaderboard.Competition && page.Entries[i-1].Score == e.Score:
+			e.Rank = page.Entries[i-1].Rank
+		default:
+			e.Rank = int(start) + i + 1
+		}
+		page.Entries[i] = e
+	}
+	return page, nil
+}
+
+func readLookup(view leaderboard.View, members []string, m []rueidis.RedisMessage) (leaderboard.Page, error) {
+	entries, err := m[0].ToArray()
+	ranks, err2 := m[1].ToArray()
+	if err != nil || err2 != nil || len(entries) != len(members) || len(ranks) != len(members) {
+		return leaderboard.Page{}, errAnswer
+	}
+	page := leaderboard.Page{View: view, Entries: make([]leaderboard.Entry, len(members))}
+	for i, member := range members {
+		rank, err := ranks[i].ToInt64()
+		if err != nil {
+			return leaderboard.Page{}, errAnswer
+		}
+		if rank < 0 {
+			page.Entries[i].Member = member
+			continue
+		}
+		text, err := entries[i].ToString()
+		if err != nil {
+			return leaderboard.Page{}, errAnswer
+		}
+		if page.Entries[i], err = readEntry(&view.Board, member, text); err != nil {
+			return leaderboard.Page{}, err
+		}
+		page.Entries[i].Rank = int(rank) + 1
+	}
+	return page, nil
+}

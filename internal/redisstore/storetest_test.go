@@ -1,0 +1,46 @@
+package redisstore_test
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"laurel/internal/leaderboard/storetest"
+	"laurel/internal/redisconn"
+	"laurel/internal/redisstore"
+	"laurel/internal/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	server := redistest.Start(t)
+	for _, partitions := range []int{1} {
+		t.Run(fmt.Sprintf("%d partitions", partitions), func(t *testing.T) {
+			storetest.Run(t, opener(t, server.URL(), partitions))
+		})
+	}
+}
+
+// opener opens stores on one Redis, which a directory gives a prefix each.
+func opener(t *testing.T, url string, partitions int) storetest.Opener {
+	t.Helper()
+	config, err := redisconn.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(tb testing.TB, dir string) storetest.Store {
+		tb.Helper()
+		sum := sha1.Sum([]byte(dir))
+		s, err := redisstore.Open(tb.Context(), redisstore.Options{
+			Redis: config, Prefix: "t" + hex.EncodeToString(sum[:8]), Partitions: partitions,
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return s
+	}
+}
