@@ -14,8 +14,10 @@ import (
 
 	"laurel/internal/auth"
 	"laurel/internal/daemon"
+	"laurel/internal/leaderboard"
 	"laurel/internal/localstore"
 	"laurel/internal/realtime"
+	"laurel/internal/redisconn"
 	"laurel/internal/telemetry"
 )
 
@@ -35,12 +37,16 @@ in a data directory, which one process at a time can use. The first start there
 makes an API key and prints it, once; only its hash is kept. Instead, a key of
 your own can be given, which is then the only valid one.
 
+With --redis, the boards are in Redis instead, and any number of servers with the
+same Redis serve the same boards; viewers and writers may use any of them.
+
 "listening on http://…" is printed when requests are answered. The log goes to
 the standard error output. SIGTERM and Ctrl-C stop the server cleanly, a second
 one at once; no score that was answered is lost by either, nor by kill -9.
 
   laurel serve --data /var/lib/laurel --listen :8000
   LAUREL_API_KEY_FILE=/run/secrets/laurel laurel serve --config laurel.yaml
+  laurel serve --redis redis://10.0.0.5:6379 --listen :8000
 
 A configuration file has the names of the options:
 
@@ -49,13 +55,14 @@ A configuration file has the names of the options:
   origins: [https://game.example, https://www.game.example]`,
 		setup: func(flags *flag.FlagSet) action {
 			o := serverOptions(flags, "info")
+			o.sharedOptions(flags)
 			return func(ctx context.Context, t terminal, _ []string) error {
 				d, err := o.open(ctx, t)
 				if err != nil {
 					return unlessStopped(ctx, err)
 				}
 				if key := d.NewKey(); key != "" {
-					announceKey(t.Out, key, o.data)
+					announceKey(t.Out, key, o.place())
 				}
 				fmt.Fprintf(t.Out, "listening on %s\n", urlOf(d.Addr()))
 				return d.Run(ctx)
@@ -67,6 +74,9 @@ A configuration file has the names of the options:
 // server is the options of commands that are a server.
 type server struct {
 	data, listen    string
+	redis           redisURL
+	prefix          string
+	partitions      int
 	key             apiKey
 	origins         origins
 	autoCreate      bool
@@ -94,6 +104,31 @@ func serverOptions(flags *flag.FlagSet, logLevel string) *server {
 	return o
 }
 
+// sharedOptions are those of a server that may be one of many.
+func (o *server) sharedOptions(flags *flag.FlagSet) {
+	flags.Var(&o.redis, "redis", "`URL` of the Redis that has the boards, instead of a data directory: redis://HOST:PORT, rediss:// with TLS, redis+sentinel://HOST,HOST?sentinel_master_name=NAME, redis+cluster://HOST,HOST")
+	flags.StringVar(&o.prefix, "redis-prefix", "laurel", "`text` that the names of all keys in Redis begin with")
+	flags.IntVar(&o.partitions, "redis-partitions", 0, "`number` of parts that the boards are spread over, fixed at the first start; 0 is as many as there are, or 16")
+}
+
+// redisURL is the value of an option that says how to reach Redis.
+type redisURL struct{ config redisconn.Config }
+
+func (u *redisURL) String() string { return u.config.String() }
+
+func (u *redisURL) Set(s string) (err error) {
+	u.config, err = redisconn.Parse(s)
+	return err
+}
+
+// place says where the boards are.
+func (o *server) place() string {
+	if o.redis.config.IsZero() {
+		return o.data
+	}
+	return o.redis.String()
+}
+
 // origins is the value of an option that lists web pages.
 type origins struct{ list }
 
@@ -108,6 +143,9 @@ func (o *origins) Set(s string) error {
 func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 	if o.rankInterval <= 0 || o.shutdownTimeout <= 0 || o.drainDelay < 0 {
 		return nil, usage("rank-interval and shutdown-timeout must be more than 0, drain-delay at least 0", "")
+	}
+	if !o.redis.config.IsZero() && o.data != defaultData {
+		return nil, usage("the boards are either in a data directory or in Redis", "leave out --data or --redis")
 	}
 	key, err := o.key.read()
 	if err != nil {
@@ -124,6 +162,9 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 	}
 	d, err := daemon.Open(ctx, daemon.Options{
 		Data:            o.data,
+		Redis:           o.redis.config,
+		Prefix:          o.prefix,
+		Partitions:      o.partitions,
 		Listen:          o.listen,
 		APIKey:          key,
 		Origins:         o.origins.list,
@@ -161,6 +202,9 @@ func (o *server) explain(err error) error {
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "listen" {
 		return o.explainListen(e)
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" || errors.Is(err, leaderboard.ErrStorageUnavailable) {
+		return withHint(err, "see that Redis runs there, and that --redis says how to reach it")
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return withHint(err, "choose another --data, or let this user write there")

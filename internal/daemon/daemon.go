@@ -28,19 +28,27 @@ import (
 	"laurel/internal/leaderboard"
 	"laurel/internal/localstore"
 	"laurel/internal/realtime"
+	"laurel/internal/redisconn"
+	"laurel/internal/redisstore"
 	"laurel/internal/telemetry"
 	"laurel/web"
 )
 
-// Options are the settings of a [Daemon]. Only Data is needed.
+// Options are the settings of a [Daemon]. Only Data or Redis is needed.
 type Options struct {
 	Data string // the data directory; made if it is not there
+
+	// Redis takes the place of Data: there the boards are, and the other nodes
+	// that serve them.
+	Redis      redisconn.Config
+	Prefix     string // of all names in Redis; "" is laurel
+	Partitions int    // at the first start; 0 is the default of redisstore, or what is stored
 
 	Listen   string       // address to listen on; "" is DefaultListen
 	Listener net.Listener // takes the place of Listen; the daemon closes it
 
 	// APIKey is the one key that is valid. Without, it is the one that was made
-	// at the first start in Data; see [Daemon.NewKey].
+	// at the first start in Data or Redis; see [Daemon.NewKey].
 	APIKey string
 
 	// Origins are other web pages that may read and watch, such as
@@ -73,6 +81,12 @@ const (
 	DefaultShutdownTimeout = 10 * time.Second
 )
 
+// Of nodes that share a store.
+const (
+	lease = 2 * time.Second // of a node that publishes boards; after it, another takes over from one that died
+	trust = lease / 2       // in what was published: shorter than it takes to lose a board and get it back
+)
+
 // Limits on a connection. What a request may take beyond them is up to the API.
 const (
 	readHeaderTimeout = 10 * time.Second
@@ -81,6 +95,12 @@ const (
 	maxHeaderBytes    = 64 << 10    // a client by Server-Sent Events sends its first commands in the address
 )
 
+// store is where the boards are, on a disk or in Redis.
+type store interface {
+	leaderboard.Store
+	Close() error
+}
+
 // Daemon is a running server, from [Open] until Run or Close returns.
 type Daemon struct {
 	opts     Options
@@ -88,7 +108,7 @@ type Daemon struct {
 	newKey   string
 	registry *prometheus.Registry
 
-	store    *localstore.Store
+	store    store
 	service  *leaderboard.Service
 	realtime *realtime.Realtime
 	feed     *feed.Feed
@@ -120,10 +140,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	d.registry = telemetry.NewRegistry(d.opts.Version)
 	// The store comes before the listener: it may take long to open, and a
 	// connection that is refused tells more than one that waits.
-	d.store, err = localstore.Open(ctx, d.opts.Data, localstore.Options{
-		Logger:     d.log.With("part", "store"),
-		Registerer: d.registry,
-	})
+	keeper, err := d.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,12 +149,38 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	}
 	d.service = leaderboard.NewService(d.store, leaderboard.ServiceOptions{NoAutoCreate: d.opts.NoAutoCreate})
 	// A key is made when all that is likely to fail has not: nobody would see it.
-	keys, made, err := auth.Ensure(ctx, auth.InDir(d.opts.Data), d.opts.APIKey)
+	keys, made, err := auth.Ensure(ctx, keeper, d.opts.APIKey)
 	if err != nil {
 		return err
 	}
 	d.newKey = made
 	return d.build(keys)
+}
+
+// openStore opens the store, and returns what keeps the API keys beside it.
+func (d *Daemon) openStore(ctx context.Context) (auth.Keeper, error) {
+	log := d.log.With("part", "store")
+	if d.opts.Redis.IsZero() {
+		local, err := localstore.Open(ctx, d.opts.Data, localstore.Options{Logger: log, Registerer: d.registry})
+		if err != nil {
+			return nil, err // and no store, rather than one that is nil
+		}
+		d.store = local
+		return auth.InDir(d.opts.Data), nil
+	}
+	shared, err := redisstore.Open(ctx, redisstore.Options{
+		Redis:      d.opts.Redis,
+		Prefix:     d.opts.Prefix,
+		Partitions: d.opts.Partitions,
+		Logger:     log,
+		Registerer: d.registry,
+		Lease:      lease,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.store = shared
+	return shared.Keeper(), nil
 }
 
 func (d *Daemon) listen(ctx context.Context) (err error) {
@@ -276,10 +319,15 @@ func (d *Daemon) ready(context.Context) error {
 
 // build makes the parts that stand on the store.
 func (d *Daemon) build(keys *auth.Keys) error {
+	shared := !d.opts.Redis.IsZero()
+	checks := []api.Check{{Name: "running", Check: d.ready}}
+	if shared {
+		checks = append(checks, api.Check{Name: "realtime", Check: func(context.Context) error { return d.realtime.Ready() }})
+	}
 	service := api.New(d.service, keys, api.Options{
 		BodyTimeout: d.opts.BodyTimeout,
 		Origins:     d.opts.Origins,
-		Checks:      []api.Check{{Name: "running", Check: d.ready}},
+		Checks:      checks,
 		Metrics:     telemetry.MetricsHandler(d.registry),
 		Version:     d.opts.Version,
 		Log:         d.log.With("part", "api"),
@@ -288,6 +336,9 @@ func (d *Daemon) build(keys *auth.Keys) error {
 	var err error
 	d.realtime, err = realtime.New(d.store, realtime.Options{
 		RPC:          service.RPC,
+		Redis:        d.opts.Redis,
+		Prefix:       d.opts.Prefix,
+		PollRanks:    shared,
 		Origins:      d.opts.Origins,
 		RankInterval: d.opts.RankInterval,
 		BodyTimeout:  d.opts.BodyTimeout,
@@ -297,11 +348,15 @@ func (d *Daemon) build(keys *auth.Keys) error {
 	if err != nil {
 		return fmt.Errorf("realtime: %w", err)
 	}
-	d.feed = feed.New(d.store, d.realtime, feed.Options{
+	options := feed.Options{
 		Observer: d.realtime,
 		Log:      d.log.With("part", "feed"),
 		Metrics:  d.registry,
-	})
+	}
+	if shared {
+		options.Trust = trust
+	}
+	d.feed = feed.New(d.store, d.realtime, options)
 	page, err := newPage(web.Files(), service.Refuse)
 	if err != nil {
 		return err

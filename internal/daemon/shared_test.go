@@ -1,0 +1,175 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"laurel/client"
+	"laurel/internal/redisconn"
+	"laurel/internal/redistest"
+)
+
+// at is how a node reaches Redis.
+func at(t *testing.T, url string) redisconn.Config {
+	t.Helper()
+	config, err := redisconn.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// until tries something again and again.
+func until(t *testing.T, what string, try func() error) {
+	t.Helper()
+	patience := time.After(30 * time.Second)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-patience:
+			t.Fatalf("%s: %v", what, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// What one node takes is what the viewers of every node see.
+func TestNodesShareBoards(t *testing.T) {
+	redis := at(t, redistest.Start(t).URL())
+	nodes := []running{run(t, Options{Redis: redis}), run(t, Options{Redis: redis})}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	score := 0
+	submit := func(node running) {
+		score++
+		if _, err := connect(t, node.url).Submit(ctx, "race", client.Submission{Member: "m", Score: "1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, viewed := range nodes {
+		writers := append(slices.Clone(nodes), nodes...)
+		submit(viewed)
+		for table, err := range connect(t, viewed.url).Watch(ctx, "race", client.WatchOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(table.Entries) == 0 || string(table.Entries[0].Score) != strconv.Itoa(score) {
+				continue // a table of before
+			}
+			if len(writers) == 0 {
+				break
+			}
+			submit(writers[0])
+			writers = writers[1:]
+		}
+	}
+}
+
+// The key that the first node makes is valid at all, and made once.
+func TestNodesShareTheKey(t *testing.T) {
+	opts := Options{Redis: at(t, redistest.Start(t).URL()), Listen: "127.0.0.1:0"}
+	open := func() string {
+		d, err := Open(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		return d.NewKey()
+	}
+	if key := open(); key == "" {
+		t.Error("the first node made no key")
+	}
+	if key := open(); key != "" {
+		t.Error("the second node made another key")
+	}
+}
+
+// While Redis is away, a node says so to everybody, and goes on by itself.
+func TestRedisGoesAndComesBack(t *testing.T) {
+	server := redistest.Start(t, redistest.AppendOnly())
+	d := run(t, Options{Redis: at(t, server.URL())})
+	submit := func(member string) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/v1/leaderboards/race/scores",
+			strings.NewReader(fmt.Sprintf(`{"member": %q, "score": 1}`, member)))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("X-API-Key", key)
+		return http.DefaultTransport.RoundTrip(request)
+	}
+	expect := func(what string, status int, send func() (*http.Response, error)) func() error {
+		return func() error {
+			answer, err := send()
+			if err != nil {
+				return err
+			}
+			text, err := io.ReadAll(answer.Body)
+			if err := errors.Join(err, answer.Body.Close()); err != nil {
+				return err
+			}
+			if answer.StatusCode != status {
+				return fmt.Errorf("%s answers %d, want %d: %s", what, answer.StatusCode, status, text)
+			}
+			if status == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") == "" {
+				return fmt.Errorf("%s has no Retry-After: %s", what, text)
+			}
+			return nil
+		}
+	}
+	ready := func() (*http.Response, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/readyz", http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		return http.DefaultTransport.RoundTrip(request)
+	}
+	until(t, "at first", expect("/readyz", http.StatusOK, ready))
+	if err := expect("a submit", http.StatusOK, func() (*http.Response, error) { return submit("alice") })(); err != nil {
+		t.Fatal(err)
+	}
+
+	server.Kill()
+	if err := expect("a submit without Redis", http.StatusServiceUnavailable, func() (*http.Response, error) { return submit("bob") })(); err != nil {
+		t.Error(err)
+	}
+	until(t, "without Redis", expect("/readyz", http.StatusServiceUnavailable, ready))
+	if err := expect("a read without Redis", http.StatusServiceUnavailable, func() (*http.Response, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/v1/leaderboards/race", http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		return http.DefaultTransport.RoundTrip(request)
+	})(); err != nil {
+		t.Error(err)
+	}
+
+	server.Restart(t)
+	until(t, "with Redis again", expect("/readyz", http.StatusOK, ready))
+	until(t, "with Redis again", expect("a submit", http.StatusOK, func() (*http.Response, error) { return submit("carol") }))
+	top, err := connect(t, d.url).Top(t.Context(), "race", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range top.Entries {
+		names = append(names, e.Member)
+	}
+	if got := strings.Join(names, " "); got != "alice carol" {
+		t.Errorf("on the board are %q, want alice and carol; bob was refused", got)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
