@@ -207,6 +207,7 @@ func (s *Store) open(ctx context.Context) error {
 		s.others.Go(t.run)
 	}
 	s.look(ctx)
+	s.advise(ctx)
 	var run context.Context
 	run, s.end = context.WithCancel(context.Background())
 	s.others.Go(func() { s.tend(run) })
