@@ -127,6 +127,9 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 			if status == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") == "" {
 				return fmt.Errorf("%s has no Retry-After: %s", what, text)
 			}
+			if strings.Contains(string(text), server.Addr()) {
+				t.Errorf("%s tells everybody where Redis is: %s", what, text)
+			}
 			return nil
 		}
 	}

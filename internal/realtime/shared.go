@@ -538,12 +538,13 @@ func (s *shared) answers() bool {
 	return err == nil
 }
 
-// ready returns why tables do not reach viewers, or nil.
+// ready returns why tables do not reach viewers, or nil. Where Redis is and what
+// it said is for the log: everybody may ask whether a node is ready.
 func (s *shared) ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.away != nil {
-		return fmt.Errorf("no answer from Redis at %s: %w", s.config, s.away)
+		return errors.New("viewers are sent nothing new: no answer from Redis")
 	}
 	return nil
 }
