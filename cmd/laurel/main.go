@@ -53,6 +53,7 @@ func commands() []command {
 		topCommand(),
 		watchCommand(),
 		simCommand(),
+		copyCommand(),
 		benchCommand(),
 		versionCommand(),
 	}

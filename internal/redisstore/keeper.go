@@ -31,6 +31,12 @@ func (k *Keeper) Keep(ctx context.Context, first []byte) ([]byte, error) {
 	if err := ignoreNil(err); err != nil {
 		return nil, k.store.fault(ctx, err)
 	}
+	return k.Kept(ctx)
+}
+
+// Kept returns the text that is kept, or nil if there is none.
+func (k *Keeper) Kept(ctx context.Context) ([]byte, error) {
+	client := k.store.client
 	kept, err := client.Do(ctx, client.B().Get().Key(k.key).Build()).AsBytes()
-	return kept, k.store.fault(ctx, err)
+	return kept, k.store.fault(ctx, ignoreNil(err))
 }
