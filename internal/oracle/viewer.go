@@ -1,8 +1,10 @@
 package oracle
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"reflect"
 	"sync"
 	"time"
@@ -16,6 +18,15 @@ import (
 // side that left.
 const firstServerCode = 100
 
+// never is when the SDK may try by itself to subscribe again on a connection
+// that stands. It does so by a timer, which may fire while a connection is being
+// made, and reads then what the latter writes, without the lock (centrifuge-go
+// v0.10.11: Client.send and Client.startReconnecting). So a viewer whose
+// subscription has failed cuts its connection instead: everything else that the
+// SDK sends belongs to the goroutine which reads the connection, and that one has
+// ended before another connection is made.
+const never = 1000 * time.Hour
+
 // viewer follows a board as any program with Centrifugo's SDK does. Unlike
 // [client.Client.Watch] it sees whatever the server sends.
 type viewer struct {
@@ -25,8 +36,9 @@ type viewer struct {
 	news chan struct{} // holds a token when there is a table that nobody has looked at
 
 	mu    sync.Mutex
-	table table // guarded by mu
-	count int   // guarded by mu
+	wire  net.Conn // guarded by mu; the newest
+	table table    // guarded by mu
+	count int      // guarded by mu
 }
 
 // table is a publication.
@@ -44,17 +56,14 @@ type table struct {
 // view connects the i-th viewer of a board: in turn with JSON and Protobuf, with
 // and without deltas, with and without asking for the newest table.
 func (r *run) view(b *book, i int) (*viewer, error) {
-	config := centrifuge.Config{MinReconnectDelay: 20 * time.Millisecond, MaxReconnectDelay: 500 * time.Millisecond}
+	v := &viewer{book: b, news: make(chan struct{}, 1)}
+	config := centrifuge.Config{MinReconnectDelay: 20 * time.Millisecond, MaxReconnectDelay: 500 * time.Millisecond, NetDialContext: v.dial}
 	connect, protocol := centrifuge.NewJsonClient, "JSON"
 	if i%2 == 1 {
 		connect, protocol = centrifuge.NewProtobufClient, "Protobuf"
 	}
-	v := &viewer{
-		book: b,
-		conn: connect("ws://"+r.srv.address+"/connection/websocket", config),
-		news: make(chan struct{}, 1),
-	}
-	subscription := centrifuge.SubscriptionConfig{MinResubscribeDelay: 20 * time.Millisecond, MaxResubscribeDelay: 500 * time.Millisecond}
+	v.conn = connect("ws://"+r.srv.address+"/connection/websocket", config)
+	subscription := centrifuge.SubscriptionConfig{MinResubscribeDelay: never, MaxResubscribeDelay: never}
 	if i%4 < 3 {
 		subscription.Delta = centrifuge.DeltaTypeFossil
 	}
@@ -71,6 +80,7 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 			r.fail(fmt.Errorf("%s: %w", v.name, err))
 		}
 	})
+	sub.OnError(func(centrifuge.SubscriptionErrorEvent) { v.cut() })
 	sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) {
 		if e.Code >= firstServerCode {
 			r.fail(fmt.Errorf("%s was unsubscribed: %s (%d)", v.name, e.Reason, e.Code))
@@ -86,6 +96,25 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 	}
 	_ = v.conn.Connect() // more attempts follow the first
 	return v, nil
+}
+
+// dial connects, and remembers by what.
+func (v *viewer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	wire, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wire = wire
+	return wire, nil
+}
+
+// cut ends the connection under the SDK, which makes another.
+func (v *viewer) cut() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_ = v.wire.Close() // it may be closed
 }
 
 // see takes a table and returns what is wrong with it.
