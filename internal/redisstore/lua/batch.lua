@@ -29,9 +29,10 @@ local states, ranks, entries, id = {}, {}, {}, {}
 local status, rev, revision, known, lock, total = {}, {}, {}, {}, {}, {}
 local sign, policy, latest, shared, limit, from, to = {}, {}, {}, {}, {}, {}, {}
 -- By the members' index:
-local owner, score, tie, data, updated, touched = {}, {}, {}, {}, {}, {}
--- By the operations' index in their batch:
-local op_member, op_flag, op_had, op_old, op_score, op_tie = {}, {}, {}, {}, {}, {}
+local owner, score, tie, data = {}, {}, {}, {}
+local updated = {} -- of those that have changed
+-- By the operations' index in their batch; had, old, data and updated are what the member had before:
+local op_member, op_flag, op_score, op_tie, op_had, op_old, op_data, op_updated = {}, {}, {}, {}, {}, {}, {}, {}
 
 local parts, np = {}, 0 -- of the answer
 
@@ -94,10 +95,6 @@ local function decide(n, ms, name, pos)
     return false
   end
   local ops = A[o + 1]
-  local undo, u
-  if n > 1 then
-    undo, u = {}, 0
-  end
   local kind, k, d, s
   for i = 1, n do
     kind, k, d, s, pos = unpack_struct('>BI2I2d', ops, pos)
@@ -136,22 +133,23 @@ local function decide(n, ms, name, pos)
     if why then
       parts[np + 1] = pack('>c1I2Bd', why, i - 1, had and 1 or 0, had or 0)
       np = np + 1
-      for j = u or 0, 1, -6 do
-        local m = undo[j - 5]
-        score[m], tie[m], data[m], updated[m], touched[m] = undo[j - 4], undo[j - 3], undo[j - 2], undo[j - 1], undo[j]
-        rev[owner[m]] = rev[owner[m]] - 1
+      for j = i - 1, 1, -1 do
+        if op_flag[j] ~= 0 then
+          local m = op_member[j]
+          score[m], tie[m], data[m], updated[m] = op_had[j], op_old[j], op_data[j], op_updated[j]
+          rev[owner[m]] = rev[owner[m]] - 1
+        end
       end
       return false
     end
     local flag = op_flag[i]
     op_member[i], op_had[i], op_old[i] = k, had, tie[k]
     if flag ~= 0 then
-      if undo then
-        undo[u + 1], undo[u + 2], undo[u + 3], undo[u + 4], undo[u + 5], undo[u + 6] = k, had, tie[k], data[k], updated[k], touched[k]
-        u = u + 6
+      if n > 1 then
+        op_data[i], op_updated[i] = data[k], updated[k]
       end
       rev[b] = rev[b] + 1
-      touched[k] = true
+      updated[k] = ms
       if flag == 3 then
         score[k], tie[k], data[k] = nil, nil, nil
       else
@@ -160,7 +158,6 @@ local function decide(n, ms, name, pos)
           tie[k] = pack('>I8', latest[b] == 1 and MAX - rev[b] or rev[b])
           op_score[i], op_tie[i] = s, tie[k]
         end
-        updated[k] = ms
         if d > 0 then
           data[k] = d == 1 and '' or A[o + d]
         elseif not had then
@@ -204,7 +201,7 @@ local function carry_out(n, name)
         call('ZREM', z, old)
       end
       local new = op_tie[i] .. member
-      call('ZADD', z, sign[b] * op_score[i], new)
+      call('ZADD', z, fmt('%d', sign[b] * op_score[i]), new)
       after = rank(b, op_score[i], new)
     elseif flag == 3 then
       call('ZREM', z, old)
@@ -224,7 +221,7 @@ local function write(log, cap, us, n, last)
     if rev[b] ~= revision[b] then
       local set, removed, s, r = {}, {}, 0, 0
       for k = from[b], to[b] do
-        if touched[k] then
+        if updated[k] then
           if score[k] then
             set[s + 1] = A[o + 1 + k]
             set[s + 2] = pack('>dc0i8c0', score[k], tie[k], updated[k], data[k])
