@@ -28,7 +28,7 @@ figures mean something as ratios within a run, and on a machine with nothing els
 to do. The parts are
 
 ` + parts.String() + `
-and "all". The first two run Go benchmarks and need Laurel's source tree as the
+and "all". The first three run Go benchmarks and need Laurel's source tree as the
 working directory.
 
 "laurel bench yardstick" serves the bare handler that "http" compares with, for

@@ -48,6 +48,23 @@ func TestTableTellsWhatWasMissed(t *testing.T) {
 	}
 }
 
+func TestCurvesShowBothRates(t *testing.T) {
+	got := curves([]int{5, 10_000}, []float64{100_000, 90_000}, []float64{90_000, 1000})
+	want := `
+    100,000 |            Lw             L
+            |
+            |
+     10,000 |
+            |
+            |
+      1,000 |                           w
+   scores/s +------------------------------
+                          5        10,000 members`
+	if diff := cmp.Diff(want[1:], got); diff != "" {
+		t.Errorf("curves (-want +got):\n%s", diff)
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	list := []int{5, 1, 4, 2, 3}
 	for _, c := range []struct {

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"laurel/internal/leaderboard"
 	"laurel/internal/leaderboard/storetest"
 	"laurel/internal/redisconn"
 	"laurel/internal/redisstore"
@@ -42,5 +44,14 @@ func opener(t *testing.T, url string, partitions int) storetest.Opener {
 			tb.Fatal(err)
 		}
 		return s
+	}
+}
+
+// createBoard creates a board with the defaults.
+func createBoard(tb testing.TB, s leaderboard.Store, id string) {
+	tb.Helper()
+	board := leaderboard.Board{ID: id, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}.WithDefaults()
+	if _, err := s.CreateBoard(tb.Context(), board); err != nil {
+		tb.Fatal(err)
 	}
 }

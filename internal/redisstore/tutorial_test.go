@@ -1,18 +1,6 @@
 package redisstore_test
 
-import (
-	"context"
-	"fmt"
-	"math/rand/v2"
-	"strconv"
-	"sync"
-	"sync/atomic"
-	"testing"
-
-	"github.com/redis/rueidis"
-
-	"laurel/internal/redistest"
-)
+import "github.com/redis/rueidis"
 
 // wholeBoard does for each score what Centrifugo's leaderboard tutorial has
 // Redis do: add to the member, number the change, read the whole board, encode
@@ -41,64 +29,3 @@ redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'method', 'publish', 'pay
 }))
 return version
 `)
-
-// BenchmarkWholeBoard measures the scores a second of a script that publishes
-// the whole board on every change, by the size of the board.
-func BenchmarkWholeBoard(b *testing.B) {
-	for _, members := range []int{5, 100, 1000, 10_000} {
-		b.Run("members="+strconv.Itoa(members), func(b *testing.B) {
-			client := redistest.Start(b).Client(b)
-			fill(b, client, "leaderboard", members)
-			keys := []string{"leaderboard", "leaderboard-state", "leaderboard-stream"}
-			inParallel(b, 64, func(ctx context.Context, rng *rand.Rand) error {
-				args := []string{member(rng.IntN(members)), strconv.Itoa(1 + rng.IntN(10)), "leaderboard"}
-				return wholeBoard.Exec(ctx, client, keys, args).Error()
-			})
-		})
-	}
-}
-
-// inParallel shares b's operations among so many writers and reports how many
-// they do in a second.
-func inParallel(b *testing.B, writers int, op func(context.Context, *rand.Rand) error) {
-	b.Helper()
-	var done atomic.Int64
-	var wg sync.WaitGroup
-	work := make(chan struct{}, writers)
-	for w := range writers {
-		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(w), 1))
-			for range work {
-				if err := op(b.Context(), rng); err != nil {
-					b.Error(err)
-				}
-				done.Add(1)
-			}
-		})
-	}
-	b.ResetTimer()
-	for range b.N {
-		work <- struct{}{}
-	}
-	close(work)
-	wg.Wait()
-	b.ReportMetric(float64(done.Load())/b.Elapsed().Seconds(), "scores/s")
-}
-
-// member returns the id of the member of a number.
-func member(n int) string { return fmt.Sprintf("member-%07d", n) }
-
-// fill makes a ZSET of so many members.
-func fill(b *testing.B, client rueidis.Client, key string, members int) {
-	b.Helper()
-	for at := 0; at < members; {
-		add := client.B().Zadd().Key(key).ScoreMember()
-		for range min(1000, members-at) {
-			add = add.ScoreMember(float64(at%1000), member(at))
-			at++
-		}
-		if err := client.Do(b.Context(), add.Build()).Error(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
