@@ -366,6 +366,9 @@ func (s *Store) Ack(ctx context.Context, through leaderboard.Cursor) error {
 // ack moves on up to where the log is acknowledged.
 func (p *partition) ack(ctx context.Context, through position) error {
 	_, err := p.place(ctx, strconv.FormatUint(through.us, 10), strconv.FormatUint(through.n, 10))
+	if err == nil && p.crowded.CompareAndSwap(true, false) {
+		p.store.hurry()
+	}
 	return err
 }
 
@@ -374,6 +377,9 @@ func (p *partition) load(ctx context.Context) error {
 	found, err := p.place(ctx)
 	if err == nil {
 		p.changes.load(found.epoch, found.acked, found.last)
+		if found.cut {
+			p.store.hurry()
+		}
 	}
 	return err
 }
@@ -382,6 +388,7 @@ func (p *partition) load(ctx context.Context) error {
 type logPlace struct {
 	epoch       string
 	acked, last position
+	cut         bool // all boards are to be told again
 }
 
 func (p *partition) place(ctx context.Context, args ...string) (found logPlace, err error) {
@@ -390,10 +397,10 @@ func (p *partition) place(ctx context.Context, args ...string) (found logPlace, 
 		return found, err
 	}
 	fields, err := message.AsStrSlice()
-	if err != nil || len(fields) != 6 {
+	if err != nil || len(fields) != 7 {
 		return found, fmt.Errorf("%s: script %s: %w", p, scriptAcked, errAnswer)
 	}
-	found.epoch = fields[5]
+	found.epoch, found.cut = fields[5], fields[6] == "1"
 	if found.acked, err = parsePosition(fields[1] + "-" + fields[2]); err != nil {
 		return found, err
 	}

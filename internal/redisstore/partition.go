@@ -33,6 +33,7 @@ type partition struct {
 
 	changes partitionLog
 	tail    *tail
+	crowded atomic.Bool // boards that are to be told again wait until changes are acknowledged
 }
 
 // incarnation is a server process as a partition was found on it.

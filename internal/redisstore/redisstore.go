@@ -129,8 +129,9 @@ type Store struct {
 	scriptSets map[string]*scriptSet // guarded by mu; by the run id of their server
 	ending     bool                  // guarded by mu; nothing new is begun
 
-	nodes int           // of the tender: how many there are
-	wake  chan struct{} // of the tender: holds one, as one is enough to look
+	nodes  int           // of the tender: how many there are
+	before int           // of the tender: how many of them stand before this one
+	wake   chan struct{} // of the tender: holds one, as one is enough to look
 
 	closed  atomic.Bool
 	stop    sync.Once

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	retellAtOnce = 200 // boards in one call
+	retellAtOnce = 200 // boards in one call, at the most
 	retellCalls  = 10  // for a partition at a time, so that leases are not neglected
 )
 
@@ -59,10 +59,13 @@ func (s *Store) look(ctx context.Context) {
 	}
 }
 
-// share takes partitions that nobody tells, or gives some back, so that each node
-// has about as many.
+// share takes partitions that nobody tells, or gives some back, so that no node
+// has two more than another. Those that have one more are the first by name.
 func (s *Store) share(ctx context.Context, found []lease) {
-	fair := (len(s.parts) + s.nodes - 1) / s.nodes
+	fair := len(s.parts) / s.nodes
+	if s.before < len(s.parts)%s.nodes {
+		fair++
+	}
 	var have int
 	var free []*partition
 	for _, p := range s.parts {
@@ -95,9 +98,10 @@ func (s *Store) share(ctx context.Context, found []lease) {
 func (s *Store) count(ctx context.Context) {
 	fields, err := s.beat(ctx, false)
 	if err == nil {
-		var n int
-		if n, err = strconv.Atoi(fields[1]); err == nil {
-			s.nodes = max(1, n)
+		n, err := strconv.Atoi(fields[1])
+		before, err2 := strconv.Atoi(fields[2])
+		if err == nil && err2 == nil {
+			s.nodes, s.before = max(1, n), before
 		}
 	}
 }
@@ -109,7 +113,7 @@ func (s *Store) beat(ctx context.Context, last bool) ([]string, error) {
 		return nil, err
 	}
 	fields, err := message.AsStrSlice()
-	if err != nil || len(fields) != 2 {
+	if err != nil || len(fields) != 3 {
 		return nil, fmt.Errorf("%s: script %s: %w", p, scriptNodes, errAnswer)
 	}
 	return fields, nil
@@ -237,6 +241,8 @@ func (p *partition) tidy(ctx context.Context, found lease) {
 // have: some for each call, as long as the log has room for them.
 func (p *partition) retell(ctx context.Context) error {
 	client := p.store.client
+	room := p.store.opts.LogCap / 2
+	atOnce := min(retellAtOnce, max(1, room/2))
 	for range retellCalls {
 		place, err := client.Do(ctx, client.B().Hget().Key(p.meta).Field("retell").Build()).ToString()
 		if err != nil {
@@ -246,10 +252,11 @@ func (p *partition) retell(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if waiting+retellAtOnce > int64(p.store.opts.LogCap)/2 {
+		if waiting > 0 && int(waiting)+atOnce > room {
+			p.crowded.Store(true)
 			return nil // until some are acknowledged
 		}
-		ids, err := p.boardIDs(ctx, place, retellAtOnce)
+		ids, err := p.boardIDs(ctx, place, atOnce)
 		if err != nil {
 			return err
 		}

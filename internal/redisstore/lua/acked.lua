@@ -4,14 +4,15 @@
 -- ARGV: 1 time and 2 number of the entry up to which it is acknowledged, or nothing to ask
 --
 -- The place is the last id that the consumer group laurel has been delivered. Answers 'G'; or 'K', time and number
--- of the entry up to which the log is acknowledged, time and number of the last entry, and the epoch. If the cap of the log
--- has cut off an entry behind that, all boards will be told again.
+-- of the entry up to which the log is acknowledged, time and number of the last entry, the epoch, and '1' if the cap of the
+-- log has cut off entries behind that: then all boards will be told again, and those entries count as acknowledged.
 
 local epoch, n, last = begin()
 if not epoch then
   return 'G'
 end
 local us, number
+local cut = '0'
 local groups = call('EXISTS', KEYS[2]) == 1 and call('XINFO', 'GROUPS', KEYS[2]) or {}
 for i = 1, #groups do
   local group = {}
@@ -31,7 +32,11 @@ if #ARGV == 0 then
   local first = call('XRANGE', KEYS[2], string.format('(%s-%s', us, number), '+', 'COUNT', 1)[1]
   local follows = first and tonumber(string.match(first[1], '-(%d+)')) or n + 1
   if follows ~= number + 1 then
+    -- What is left follows on the last that was cut off: whoever reads on from there misses nothing more.
+    us, number = first and string.match(first[1], '(%d+)-') or string.format('%.0f', last), string.format('%.0f', follows - 1)
+    call('XGROUP', 'SETID', KEYS[2], 'laurel', us .. '-' .. number, 'ENTRIESREAD', number)
     call('HSET', KEYS[1], 'retell', '')
+    cut = '1'
   end
 else
   local to_us, to_number = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -43,4 +48,4 @@ else
     call('XTRIM', KEYS[2], 'MINID', string.format('%.0f-%.0f', to_us, to_number + 1))
   end
 end
-return { 'K', us, number, string.format('%.0f', last), string.format('%.0f', n), epoch }
+return { 'K', us, number, string.format('%.0f', last), string.format('%.0f', n), epoch, cut }

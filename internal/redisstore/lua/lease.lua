@@ -27,6 +27,8 @@ if ARGV[3] == 'drop' then
 elseif holder == ARGV[1] then
   call('PEXPIRE', KEYS[2], ARGV[2])
 elseif ARGV[3] == 'take' and not holder then
+  -- Where memory is short, the first write is refused if it needs some.
+  call('DEL', KEYS[2])
   call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   holder = ARGV[1]
 end
