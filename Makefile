@@ -17,8 +17,10 @@ NPM     := npm --prefix web
 FUZZTIME ?= 30s
 SOAK     ?= 30m
 BENCH    ?= all
+NODES    ?= 2
+LISTEN   ?= 127.0.0.1:8080
 
-.PHONY: help test build lint bench fuzz soak web picture demo vuln clean packages go-lint go-test web-lint web-dist web-unit e2e
+.PHONY: help test build lint bench fuzz soak web picture demo cluster vuln clean packages go-lint go-test web-lint web-dist web-unit e2e
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +53,9 @@ picture: build web/node_modules/.package-lock.json ## take docs/images/board.png
 
 demo: ## the demo on http://127.0.0.1:8000
 	go run ./cmd/laurel demo
+
+cluster: build ## NODES=2 nodes on one Redis behind nginx, at LISTEN=127.0.0.1:8080; needs redis-server and nginx
+	go run ./deploy/cluster -laurel bin/laurel -nodes $(NODES) -listen $(LISTEN)
 
 vuln: ## known vulnerabilities in what we call; needs the network
 	$(TOOL) govulncheck ./...
