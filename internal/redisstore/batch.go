@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"laurel/internal/leaderboard"
@@ -131,6 +132,15 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 		args = append(args, b.members...)
 	}
 	return keys, append(args, texts...)
+}
+
+// names are the ids of the boards, as intents have them.
+func (e *encoder) names() string {
+	ids := make([]string, len(e.boards))
+	for i, b := range e.boards {
+		ids[i] = b.id
+	}
+	return strings.Join(ids, "/") // an id has no slash
 }
 
 func (e *encoder) reset() {

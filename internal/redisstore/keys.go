@@ -14,7 +14,7 @@ type keys struct {
 	boards    string // zset: ids, all with the score 0
 	lease     string // string: the node that tells the changes
 	intents   string // zset: batches over several partitions that are prepared here, by when they may be given up
-	decisions string // hash: what was decided about them
+	decisions string // hash: what was decided about those whose first operation is on a board of this partition
 	nodes     string // zset: nodes by when they were heard of; of the first partition alone
 }
 
@@ -30,6 +30,9 @@ func (k *keys) state(board string) string   { return k.prefix + "s." + board } /
 func (k *keys) ranks(board string) string   { return k.prefix + "z." + board } // zset: ties and members
 func (k *keys) entries(board string) string { return k.prefix + "e." + board } // hash: member to entry
 func (k *keys) answer(lane string) string   { return k.prefix + "a." + lane }  // string: the last answer of a lane
+
+func (k *keys) intent(lock string) string { return k.prefix + "i." + lock } // list: a batch over several partitions
+func (k *keys) ended(lock string) string  { return k.prefix + "f." + lock } // string: what became of it, for a while
 
 // once is of the batch that a name belongs to. A board's id has no slash.
 func (k *keys) once(board, name string) string { return k.prefix + "o." + board + "/" + name }

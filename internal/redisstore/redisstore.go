@@ -13,7 +13,13 @@
 // however, and whose answer was lost with Redis, nobody can say whether it was
 // carried out.
 //
-// There is one partition so far: what a batch over several would need is not built.
+// A batch whose boards are in several partitions is written down as an intent in
+// each, which locks its boards; it is decided in one of them, and then carried out
+// in all. Whoever meets a lock asks what was decided, decides against a batch
+// that has taken too long, and carries out what is left to do: nobody sees half of
+// a batch, whenever the node that began it dies. Only data that Redis itself loses can
+// be a part of one: of partitions on different servers, or which did not save
+// the same.
 //
 // Each partition's changes are told by one node at a time, which has a lease. Up
 // to where they are acknowledged is kept by Redis, so that another node goes on
@@ -55,9 +61,10 @@ type Options struct {
 	// prefixes know nothing of each other.
 	Prefix string
 
-	// Partitions is how many there are. It is fixed when a store is opened for
-	// the first time; 0 is what is stored, or 1, which is all there can be so far. More of them spread the boards
-	// more evenly over the servers of a cluster and over the nodes that publish.
+	// Partitions is how many there are, at most 1024. It is fixed when a store is
+	// opened for the first time; 0 is what is stored, or 16 then. More of them
+	// spread the boards more evenly over the servers of a cluster and over the
+	// nodes that publish; a batch over several of them takes longer.
 	Partitions int
 
 	// Node names the node in logs and in Redis; "" is a random name.
@@ -84,8 +91,8 @@ type Options struct {
 
 const (
 	defaultPrefix     = "laurel"
-	defaultPartitions = 1
-	maxPartitions     = 1 // until there are batches over several
+	defaultPartitions = 16
+	maxPartitions     = 1024
 )
 
 func (o Options) withDefaults() Options {
@@ -137,6 +144,7 @@ type Store struct {
 	stop    sync.Once
 	closing error // of Close
 	end     context.CancelFunc
+	turns   turns // of batches over several partitions
 	lanes   sync.WaitGroup
 	others  sync.WaitGroup // the tender and the tails
 	batches sync.WaitGroup // those over several partitions that are under way
@@ -163,6 +171,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		nodes:   1,
 		wake:    make(chan struct{}, 1),
 	}
+	s.turns.init()
 	s.metrics = newMetrics(s)
 	client, err := connect(opts.Redis)
 	if err != nil {

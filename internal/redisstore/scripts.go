@@ -18,6 +18,9 @@ type script int
 
 const (
 	scriptApply script = iota
+	scriptPrepare
+	scriptFinish
+	scriptResolve
 	scriptChange
 	scriptEntries
 	scriptLookup
@@ -33,6 +36,9 @@ const (
 // The files of each script, behind the prelude.
 var composition = [scripts][]string{
 	scriptApply:   {"log", "batch", "apply"},
+	scriptPrepare: {"log", "batch", "prepare"},
+	scriptFinish:  {"log", "batch", "finish"},
+	scriptResolve: {"resolve"},
 	scriptChange:  {"log", "change"},
 	scriptEntries: {"entries"},
 	scriptLookup:  {"lookup"},

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	server := redistest.Start(t)
-	for _, partitions := range []int{1} {
+	for _, partitions := range []int{1, 8} {
 		t.Run(fmt.Sprintf("%d partitions", partitions), func(t *testing.T) {
 			storetest.Run(t, opener(t, server.URL(), partitions))
 		})

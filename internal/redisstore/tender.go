@@ -235,6 +235,11 @@ func (p *partition) tidy(ctx context.Context, found lease) {
 			p.store.log.Warn("cannot tell all boards again, trying later", "partition", p.n, "err", err)
 		}
 	}
+	if found.intent != "" {
+		if err := p.tidyIntents(ctx); err != nil {
+			p.store.log.Warn("cannot end a batch over several partitions, trying later", "partition", p.n, "err", err)
+		}
+	}
 }
 
 // retell tells the boards of the partition as changed, at the revs that they
