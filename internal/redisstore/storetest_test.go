@@ -16,7 +16,12 @@ import (
 	"laurel/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The client of a cluster lets go of connections, and looks for servers again, some seconds later.
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+}
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	server := redistest.Start(t)
@@ -25,6 +30,14 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			storetest.Run(t, opener(t, server.URL(), partitions))
 		})
 	}
+}
+
+func TestStoreKeepsTheContractWithSentinels(t *testing.T) {
+	storetest.Run(t, opener(t, redistest.StartSentinel(t).URL(), 8))
+}
+
+func TestStoreKeepsTheContractOnACluster(t *testing.T) {
+	storetest.Run(t, opener(t, redistest.StartCluster(t).URL(), 8))
 }
 
 // opener opens stores on one Redis, which a directory gives a prefix each.
