@@ -239,8 +239,6 @@ func (s *Store) read(ctx context.Context, p *partition, id script, at leaderboar
 				return boardNotFound(at.Board)
 			case "S":
 				return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
-			case "M":
-				return errNoMember
 			}
 		}
 		answer, err := message.ToArray()
@@ -286,6 +284,12 @@ func readEntry(b *leaderboard.Board, member, text string) (leaderboard.Entry, er
 }
 
 func readPage(view leaderboard.View, m []rueidis.RedisMessage) (leaderboard.Page, error) {
+	if text, err := m[0].ToString(); err == nil && text == "M" {
+		return leaderboard.Page{}, errNoMember
+	}
+	if len(m) < 4 {
+		return leaderboard.Page{}, errAnswer
+	}
 	start, err := m[0].ToInt64()
 	rank, err2 := m[1].ToInt64()
 	members, err3 := m[2].ToArray()

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -113,7 +114,7 @@ func (s *Store) carryOutSpread(ctx context.Context, batch leaderboard.Batch) (le
 			}
 		case !errors.Is(err, errStale):
 			if err == nil {
-				s.metrics.observe(time.Since(start), len(batch.Ops))
+				s.metrics.operations.Add(float64(len(batch.Ops)))
 			}
 			return outcome, err
 		}
@@ -195,8 +196,10 @@ func (s *Store) home(lock string) (*partition, error) {
 	return s.parts[n], nil
 }
 
-// attempt takes all the steps. Of a batch that fails nothing is left.
-func (b *spread) attempt(ctx context.Context) (leaderboard.Outcome, error) {
+// attempt takes all the steps. Of a batch that fails nothing is left. When nobody
+// waits any more, the batch is dropped unless it is decided.
+func (b *spread) attempt(waiting context.Context) (leaderboard.Outcome, error) {
+	ctx := context.WithoutCancel(waiting)
 	errs := make([]error, len(b.parts))
 	answers := make([]string, len(b.parts))
 	errs[0] = b.prepare(ctx, 0, b.lock)
@@ -213,12 +216,9 @@ func (b *spread) attempt(ctx context.Context) (leaderboard.Outcome, error) {
 		lock = "" // it is only to be found out which operation fails first
 	}
 	each(1, len(b.parts), func(i int) { errs[i] = b.prepare(ctx, i, lock) })
-	if err := b.why(errs); err != nil || ctx.Err() != nil {
+	if err := cmp.Or(b.why(errs), waiting.Err()); err != nil {
 		if lock != "" {
 			b.abort(ctx)
-		}
-		if err == nil {
-			err = ctx.Err()
 		}
 		return leaderboard.Outcome{}, err
 	}
@@ -397,13 +397,11 @@ func (b *spread) outcome(answers []string) (leaderboard.Outcome, error) {
 }
 
 // timed runs a script that is given, as its first argument, a time after which it
-// does nothing, so that what was given up does not happen later. It is not
-// cancelled with ctx.
+// does nothing, so that what was given up does not happen later.
 func (p *partition) timed(ctx context.Context, id script, keys, args []string) (string, error) {
 	if t := p.trouble.Load(); t != nil && t.away {
 		return "", t.err
 	}
-	ctx = context.WithoutCancel(ctx)
 	limited, cancel := context.WithTimeout(ctx, p.store.opts.Timeout)
 	defer cancel()
 	end := p.store.now() + p.store.opts.Timeout.Microseconds()
@@ -462,10 +460,17 @@ func (p *partition) finishFor(ctx context.Context, lock, verdict string) error {
 	}
 }
 
-// resolve asks at its home what was decided about a batch, and decides against it
-// if that has taken too long. The answer is as resolve.lua has it.
-func (p *partition) resolve(ctx context.Context, lock string) (decision string, parts []*partition, err error) {
-	message, err := p.eval(ctx, scriptResolve, []string{p.meta, p.intents, p.decisions}, []string{lock, strconv.FormatInt(giveUp.Microseconds(), 10)})
+// Ways to ask what was decided about a batch.
+const (
+	justLook    = "look"
+	mayGiveItUp = "decide" // against it, if it has taken too long
+)
+
+// resolve asks at its home what was decided about a batch. The answer is as
+// resolve.lua has it.
+func (p *partition) resolve(ctx context.Context, lock, how string) (decision string, parts []*partition, err error) {
+	args := []string{lock, how, strconv.FormatInt(giveUp.Microseconds(), 10)}
+	message, err := p.eval(ctx, scriptResolve, []string{p.meta, p.intents, p.decisions}, args)
 	if err != nil {
 		return "", nil, err
 	}
@@ -492,7 +497,7 @@ func (p *partition) help(ctx context.Context, lock string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	decision, _, err := home.resolve(ctx, lock)
+	decision, _, err := home.resolve(ctx, lock, mayGiveItUp)
 	switch {
 	case err != nil || decision == "P":
 	case decision == "U":
@@ -532,7 +537,7 @@ func (p *partition) readable(ctx context.Context, lock string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	decision, _, err := home.resolve(ctx, lock)
+	decision, _, err := home.resolve(ctx, lock, justLook)
 	if err != nil {
 		return false, err
 	}
@@ -553,7 +558,7 @@ func (s *Store) forget(ctx context.Context, lock string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	for _, answer := range s.client.DoMulti(ctx,
 		s.client.B().Hdel().Key(p.decisions).Field(lock).Build(),
@@ -592,7 +597,7 @@ func (p *partition) settle(ctx context.Context, lock string) error {
 		_, err := p.help(ctx, lock)
 		return err
 	}
-	decision, parts, err := p.resolve(ctx, lock)
+	decision, parts, err := p.resolve(ctx, lock, mayGiveItUp)
 	if err != nil || decision == "P" {
 		return err
 	}

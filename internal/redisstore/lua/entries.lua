@@ -9,8 +9,8 @@
 -- A state's field k is three letters about the settings: d or a, the order; e or l, who of equals stands first; o
 -- or c, whether they share a rank.
 --
--- Answers 'G', 'N' no board, 'M' no member; or head, the view, 'S' if there is no such season; and, if there is, the
--- 0-based index and the 0-based rank of the first of the page, the members with their ties, and their entries.
+-- Answers 'G', 'N' no board, 'S' no season; or head and the view, the 0-based index and the 0-based rank of the first
+-- of the page, the members with their ties, and their entries; or head and the view, and 'M', no member.
 
 local epoch = begin()
 if not epoch then
@@ -53,7 +53,7 @@ elseif ARGV[4] == 'after' then
 else
   local record = call('HGET', KEYS[4], ARGV[5])
   if not record then
-    return 'M'
+    return { answer, 'M', '' }
   end
   start = call('ZRANK', ranks, string.sub(record, 9, 16) .. ARGV[5]) - math.floor(limit / 2)
   start = math.max(0, math.min(start, call('ZCARD', ranks) - limit))

@@ -1,7 +1,8 @@
--- Tells what was decided about a batch over several partitions, and decides against it if that has taken too long.
+-- Tells what was decided about a batch over several partitions.
 --
 -- KEYS: 1 meta, 2 intents, 3 decisions
--- ARGV: 1 lock, 2 microseconds after which a batch may be given up
+-- ARGV: 1 lock, 2 'look', or 'decide' to decide against it if that has taken too long, 3 microseconds after which a
+--       batch may be given up
 --
 -- Answers 'G'; 'U' nothing is known of it: it has ended everywhere, or it never will be carried out; or what is
 -- decided and the batch's partitions: 'P' nothing yet, 'C' it is carried out, 'A' it is not.
@@ -13,10 +14,10 @@ local record = call('HGET', KEYS[3], ARGV[1])
 if not record then
   return 'U'
 end
-if string.sub(record, 1, 1) == 'P' then
+if ARGV[2] == 'decide' and string.sub(record, 1, 1) == 'P' then
   local us, give_up = now(), tonumber(call('ZSCORE', KEYS[2], ARGV[1]) or 0)
   -- Where the clock has gone back, or another server's is behind, nobody waits for it.
-  if us > give_up or us < give_up - 2 * ARGV[2] then
+  if us > give_up or us < give_up - 2 * ARGV[3] then
     record = 'A' .. string.sub(record, 2)
     -- The first write is one that memory is never too short for.
     call('HDEL', KEYS[3], ARGV[1])
