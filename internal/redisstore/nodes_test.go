@@ -179,6 +179,16 @@ func number(t *testing.T, c rueidis.Client, command ...string) int64 {
 	return n
 }
 
+func texts(t *testing.T, c rueidis.Client, command ...string) []string {
+	t.Helper()
+	m := ask(t, c, command...)
+	list, err := m.AsStrSlice()
+	if err != nil {
+		t.Fatalf("%v: %v", command, err)
+	}
+	return list
+}
+
 // group is what XINFO GROUPS shows of the log's group.
 func group(t *testing.T, c rueidis.Client, partition int) map[string]string {
 	t.Helper()

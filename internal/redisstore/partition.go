@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -272,6 +273,16 @@ var passings = map[string]string{
 	"BUSY":        "Redis is busy with a script",
 }
 
+// passingMeaning returns what an error of a server means that will be ready, or "".
+func passingMeaning(err error) string {
+	e, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return ""
+	}
+	word, _, _ := strings.Cut(e.Error(), " ")
+	return passings[word]
+}
+
 func classify(err error) (kind, *leaderboard.Error) {
 	if errors.Is(err, errLoadAgain) {
 		return passing, nil
@@ -305,11 +316,7 @@ func unavailable(meaning string, cause error) *leaderboard.Error {
 
 // away notes that the server has not answered for as long as it may take.
 func (p *partition) away(err error) error {
-	meaning := "Redis does not answer"
-	if e, ok := rueidis.IsRedisErr(err); ok {
-		word, _, _ := strings.Cut(e.Error(), " ")
-		meaning = passings[word]
-	}
+	meaning := cmp.Or(passingMeaning(err), "Redis does not answer")
 	t := &trouble{err: unavailable(meaning, err), away: true}
 	p.note(t)
 	return t.err

@@ -378,7 +378,7 @@ func (s *Store) fault(ctx context.Context, err error) error {
 	if kind, refused := classify(err); kind == refusal {
 		return refused
 	}
-	return unavailable("Redis does not answer as it should", err)
+	return unavailable(cmp.Or(passingMeaning(err), "Redis does not answer as it should"), err)
 }
 
 func ignoreNil(err error) error {

@@ -44,8 +44,11 @@ for _ = 1, count do
   end
   pos = pos + 13 * ops
 end
-local at
-at, n = write(KEYS[2], ARGV[2], us, n, last)
-local answer = head(epoch, us) .. pack('>I8I8', at, n) .. describe() .. table.concat(parts)
+local at, to = write(KEYS[2], ARGV[2], us, n, last)
+if to == n then
+  -- Nothing has changed, so this may be the first write, which without memory is refused if it needs some.
+  call('DEL', KEYS[3])
+end
+local answer = head(epoch, us) .. pack('>I8I8', at, to) .. describe() .. table.concat(parts)
 call('SET', KEYS[3], pack('>I8', number) .. answer, 'PX', 60000)
 return answer

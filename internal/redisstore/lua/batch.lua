@@ -197,11 +197,12 @@ local function carry_out(n, name)
       after = before
     end
     if flag == 1 then
+      -- ZADD before ZREM: without memory the first write is refused if it needs some, and then nothing is done.
+      local new = op_tie[i] .. member
+      call('ZADD', z, fmt('%d', sign[b] * op_score[i]), new)
       if had then
         call('ZREM', z, old)
       end
-      local new = op_tie[i] .. member
-      call('ZADD', z, fmt('%d', sign[b] * op_score[i]), new)
       after = rank(b, op_score[i], new)
     elseif flag == 3 then
       call('ZREM', z, old)

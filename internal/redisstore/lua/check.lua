@@ -1,5 +1,6 @@
 -- Looks whether the server is the process whose data this is, and begins a new
--- epoch if it is not: another process may have less than the last one had.
+-- epoch if it is not: another process may have less than the last one had. If the
+-- boards are in another number of partitions, nothing is done.
 --
 -- KEYS: 1 meta, 2 log
 -- ARGV: 1 number of partitions, 2 epoch to begin, 3 time in microseconds behind which the log goes on,
@@ -14,6 +15,11 @@ local t = call('TIME')
 local us = string.format('%.0f', t[1] * 1000000 + t[2])
 local meta = call('HMGET', KEYS[1], 'partitions', 'epoch', 'run', 'ready', 'us')
 local begun = '0'
+if meta[1] and meta[1] ~= ARGV[1] then
+  return { meta[1], meta[2], run, us, begun, meta[4] or '0' }
+end
+-- Without memory the first write is refused if it needs some; this one does not.
+call('HDEL', KEYS[1], 'tried')
 if not meta[1] then
   meta = { ARGV[1], ARGV[2], run, false }
   begun = '1'
