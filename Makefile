@@ -40,9 +40,9 @@ bench: build ## figures, each beside its yardstick; eight minutes on a machine w
 fuzz: ## each fuzz target of the tree in turn, FUZZTIME=30s each
 	@scripts/fuzz $(FUZZTIME)
 
-soak: ## the oracle for SOAK=30m: kills and restarts under traffic, compared with a model (LAUREL_SEED=n repeats a run)
+soak: ## the oracle for SOAK=30m: faults of servers, Redis and network under traffic, compared with a model (LAUREL_SEED=n repeats a run)
 	@mkdir -p bin
-	LAUREL_SOAK=$(SOAK) go test -run '^TestKilledServerKeepsItsWord$$' -count 1 -timeout 0 -v -artifacts -outputdir $(CURDIR)/bin ./internal/oracle
+	LAUREL_SOAK=$(SOAK) go test -run '^Test(KilledServer|Nodes)' -parallel 4 -count 1 -timeout 0 -v -artifacts -outputdir $(CURDIR)/bin ./internal/oracle
 
 web: web/node_modules/.package-lock.json ## rebuild web/dist, which is committed
 	$(NPM) run build

@@ -45,10 +45,7 @@ func openBooks(ctx context.Context, api *client.Client, world *sim.World) (map[s
 		if i%2 == 1 {
 			b.Ties = leaderboard.LatestTie
 		}
-		created, err := api.CreateBoard(ctx, client.Settings{
-			ID: b.ID, Order: string(b.Order), Policy: string(b.Policy), Decimals: b.Decimals,
-			Ties: string(b.Ties), RankStyle: string(b.RankStyle), Top: b.Top, IntervalMS: b.Interval,
-		})
+		created, err := api.CreateBoard(ctx, settingsOf(b))
 		if err != nil {
 			return nil, fmt.Errorf("create board %q: %w", b.ID, err)
 		}
@@ -233,22 +230,17 @@ func same(a, b held) bool { return a.score == b.score && a.data == b.data }
 
 // read reads what a member has, however long it takes to get an answer.
 func (b *book) read(ctx context.Context, api *client.Client, member string) (h held, there bool, err error) {
-	for {
-		entry, err := api.Entry(ctx, b.board.ID, member)
-		if err == nil {
-			h, err := toHeld(entry.Entry, b.board.Decimals)
-			return h, true, err
-		}
-		if client.CodeOf(err) == client.CodeMemberNotFound {
-			return held{}, false, nil
-		}
-		if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status != 503 {
-			return held{}, false, fmt.Errorf("read %q: %w", member, err)
-		}
-		if !pause(ctx, retryDelay) {
-			return held{}, false, context.Cause(ctx)
-		}
+	entry, err := await(ctx, func() (client.Standing, error) { return api.Entry(ctx, b.board.ID, member) })
+	switch {
+	case err == nil:
+		h, err := toHeld(entry.Entry, b.board.Decimals)
+		return h, true, err
+	case client.CodeOf(err) == client.CodeMemberNotFound:
+		return held{}, false, nil
+	case ctx.Err() != nil:
+		return held{}, false, context.Cause(ctx)
 	}
+	return held{}, false, fmt.Errorf("read %q: %w", member, err)
 }
 
 func toHeld(e client.Entry, decimals int) (held, error) {
@@ -258,6 +250,65 @@ func toHeld(e client.Entry, decimals int) (held, error) {
 	}
 	score, err := d.Scaled(decimals)
 	return held{score: score, data: string(e.Data)}, err
+}
+
+// relearn takes what the store has for what the board has to be.
+func (b *book) relearn(ctx context.Context, api *client.Client) error {
+	view, err := await(ctx, func() (client.Board, error) { return api.Board(ctx, b.board.ID) })
+	if err != nil {
+		return err
+	}
+	members, err := await(ctx, func() (map[string]held, error) {
+		members := map[string]held{}
+		for entry, err := range api.All(ctx, b.board.ID) {
+			if err != nil {
+				return nil, err
+			}
+			if members[entry.Member], err = toHeld(entry, b.board.Decimals); err != nil {
+				return nil, err
+			}
+		}
+		return members, nil
+	})
+	b.begin(view, members)
+	return err
+}
+
+// recreate begins with a new board.
+func (b *book) recreate(ctx context.Context, api *client.Client) error {
+	// A request that was under way may have brought it back.
+	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, api.DeleteBoard(ctx, b.board.ID) })
+	if err != nil && client.CodeOf(err) != client.CodeBoardNotFound {
+		return err
+	}
+	view, err := await(ctx, func() (client.Board, error) { return api.CreateBoard(ctx, settingsOf(b.board)) })
+	b.begin(view, map[string]held{})
+	return err
+}
+
+func (b *book) begin(view client.Board, members map[string]held) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.first, b.highest, b.members = view.Rev, view.Rev, members
+	b.answered, b.done, b.undecided = nil, 0, 0
+}
+
+// await asks until the server can answer.
+func await[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	for {
+		answer, err := ask()
+		refused, ok := errors.AsType[*client.Error](err)
+		if err == nil || ok && refused.Status < 502 || !pause(ctx, retryDelay) {
+			return answer, err
+		}
+	}
+}
+
+func settingsOf(b leaderboard.Board) client.Settings {
+	return client.Settings{
+		ID: b.ID, Order: string(b.Order), Policy: string(b.Policy), Decimals: b.Decimals,
+		Ties: string(b.Ties), RankStyle: string(b.RankStyle), Top: b.Top, IntervalMS: b.Interval,
+	}
 }
 
 // audit compares a board that nobody writes to any more with what it has to be.

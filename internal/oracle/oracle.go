@@ -7,15 +7,23 @@
 // one writer, which therefore knows what the server has to answer. When a
 // request ends without an answer the writer asks, after the restart, whether it
 // was done: entirely or not at all. Viewers follow boards over real connections
-// and never may see a rev go down. At the end everything that was acknowledged is
-// on the boards, in the right order, and each viewer has the top that the store has.
+// and within an epoch never may see a rev go down. At the end everything that was
+// acknowledged is on the boards, in the right order, and each viewer has the top
+// that the store has.
+//
+// What is put to the test is one server, see [Run], or in this package's tests
+// several nodes with nginx before them and Redis behind, where also Redis is
+// restarted, emptied and failed over, and cut off from nodes.
 package oracle
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,14 +45,13 @@ type Options struct {
 
 // Report is what happened in a run.
 type Report struct {
-	Acknowledged int           // submissions that were answered
-	Doubted      int           // submissions whose request ended without an answer
-	Found        int           // of these, the ones that were found done
-	Kills        int           // kill -9
-	Stops        int           // SIGTERM
-	Pauses       int           // SIGSTOP for a while
+	Acknowledged int // submissions that were answered
+	Doubted      int // submissions whose request ended without an answer
+	Found        int // of these, the ones that were found done
+	Faults       map[string]int
 	Rebuilt      int           // times that a board was deleted and created again
 	Tables       int           // that viewers were sent
+	Epochs       int           // times that a viewer was told a new epoch
 	Settled      time.Duration // from the last answer until every viewer had the newest top
 }
 
@@ -53,9 +60,44 @@ type Report struct {
 // that a busy machine does not look like a fault; the report has the figure.
 const settleLimit = 20 * time.Second
 
-// Run lets the world play for the duration and then compares. Its error is what
-// the server did wrong, or what kept the run from being made.
+// place is what is put to the test.
+type place interface {
+	address() string     // where writers and readers go
+	viewed(i int) string // where the i-th viewer goes
+
+	// forgets reports whether what was acknowledged may be gone in a new epoch.
+	forgets() bool
+
+	// disturb does something bad, of which it returns the name, and mends it. The
+	// first faults, as many as least says, are made however short the run is.
+	disturb(ctx context.Context, r *run, rng *rand.Rand) (string, error)
+	least() int
+
+	// over waits until a request cannot be carried out any more that was made
+	// after a moment and has ended without an answer.
+	moment() int
+	over(ctx context.Context, moment int) error
+
+	// excuses reports whether a fault may have led to an answer.
+	excuses(*client.Error) bool
+}
+
+// Run runs one server, lets the world play for the duration and then compares.
+// Its error is what the server did wrong, or what kept the run from being made.
 func Run(ctx context.Context, opts Options) (Report, error) {
+	srv, err := newServer(ctx, opts.Binary, opts.Dir, "server", "--data", filepath.Join(opts.Dir, "data"))
+	if err != nil {
+		return Report{}, err
+	}
+	defer srv.close()
+	if err := srv.start(ctx); err != nil {
+		return Report{}, err
+	}
+	return runOn(ctx, single{srv}, opts)
+}
+
+// runOn lets the world play on a place that is running.
+func runOn(ctx context.Context, on place, opts Options) (Report, error) {
 	if opts.Rate == 0 {
 		opts.Rate = 500
 	}
@@ -70,16 +112,7 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-
-	srv, err := newServer(ctx, opts.Binary, opts.Dir)
-	if err != nil {
-		return Report{}, err
-	}
-	defer srv.close()
-	if err := srv.start(ctx); err != nil {
-		return Report{}, err
-	}
-	api, err := client.New("http://"+srv.address, client.Options{APIKey: srv.key})
+	api, err := client.New("http://"+on.address(), client.Options{APIKey: key})
 	if err != nil {
 		return Report{}, err
 	}
@@ -90,7 +123,7 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	run := &run{opts: opts, srv: srv, api: api, books: books, fail: fail}
+	run := &run{opts: opts, place: on, api: api, books: books, fail: fail, report: Report{Faults: map[string]int{}}}
 	report, err := run.play(ctx, world)
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(ctx) // what ended the run, rather than what came of its end
@@ -100,10 +133,12 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 
 type run struct {
 	opts  Options
-	srv   *server
+	place place
 	api   *client.Client
 	books map[string]*book
 	fail  context.CancelCauseFunc
+
+	lives lives
 
 	mu     sync.Mutex
 	report Report // guarded by mu
@@ -121,9 +156,10 @@ func (r *run) play(ctx context.Context, world *sim.World) (Report, error) {
 	defer watchers.Wait()
 	defer stopWatching()
 	var viewers []*viewer
-	for _, b := range r.books {
-		for i := range r.opts.Viewers {
-			v, err := r.view(b, i)
+	for _, id := range slices.Sorted(maps.Keys(r.books)) {
+		b := r.books[id]
+		for range r.opts.Viewers {
+			v, err := r.view(b, len(viewers))
 			if err != nil {
 				return r.report, err
 			}
@@ -135,10 +171,13 @@ func (r *run) play(ctx context.Context, world *sim.World) (Report, error) {
 
 	// Faults end before the traffic does, so that the writers find a server
 	// which answers what they still have to ask.
-	playing, stopPlaying := context.WithTimeout(ctx, r.opts.Duration)
+	playing, stopPlaying := context.WithCancel(ctx)
 	defer stopPlaying()
 	var writers, faults sync.WaitGroup
-	faults.Go(func() { r.disturb(ctx, playing) })
+	faults.Go(func() {
+		defer stopPlaying()
+		r.disturb(ctx)
+	})
 	writers.Go(func() { r.rebuild(ctx, playing) })
 	r.write(ctx, playing, world, &writers)
 	faults.Wait()
@@ -157,38 +196,36 @@ func (r *run) play(ctx context.Context, world *sim.World) (Report, error) {
 	return r.report, nil
 }
 
-// disturb does things to the server until the traffic is over, and leaves it running.
-func (r *run) disturb(ctx, playing context.Context) {
+// disturb does things to the place until the time is over, and leaves it running.
+func (r *run) disturb(ctx context.Context) {
+	done := false
+	defer func() {
+		if !done && ctx.Err() == nil {
+			r.fail(errors.New("a fault could not be made")) // the test says why
+		}
+	}()
 	rng := rand.New(rand.NewPCG(r.opts.Seed, 1))
-	for first := true; ; first = false {
+	timed, cancel := context.WithTimeout(ctx, r.opts.Duration)
+	defer cancel()
+	for n := 0; n < r.place.least() || timed.Err() == nil; n++ {
 		wait := 200*time.Millisecond + time.Duration(rng.Int64N(int64(1500*time.Millisecond)))
-		if !pause(playing, wait) {
-			return
+		waiting := timed
+		if n < r.place.least() {
+			waiting = ctx
 		}
-		var err error
-		switch fault := rng.IntN(10); {
-		case fault < 6 || first: // however short the run, it has one
-			r.count(func(rep *Report) { rep.Kills++ })
-			err = r.srv.kill()
-		case fault < 8:
-			r.count(func(rep *Report) { rep.Stops++ })
-			err = r.srv.stop()
-		default:
-			r.count(func(rep *Report) { rep.Pauses++ })
-			err = r.srv.freeze(ctx, time.Duration(rng.Int64N(int64(400*time.Millisecond))))
+		if !pause(waiting, wait) {
+			break
 		}
-		// Sometimes the server is away for longer than a client's first attempt to reconnect.
-		if err == nil && !r.srv.running() {
-			pause(ctx, time.Duration(rng.Int64N(int64(300*time.Millisecond))))
-			err = r.srv.start(ctx)
-		}
+		name, err := r.place.disturb(ctx, r, rng)
+		r.count(func(rep *Report) { rep.Faults[name]++ })
 		if err != nil {
 			if ctx.Err() == nil {
-				r.fail(err)
+				r.fail(fmt.Errorf("%s: %w", name, err))
 			}
-			return
+			break
 		}
 	}
+	done = true
 }
 
 // settle waits until every viewer has the top that the store has.
@@ -212,25 +249,27 @@ func (r *run) settle(ctx context.Context, viewers []*viewer) error {
 	r.count(func(rep *Report) {
 		rep.Settled = time.Since(start)
 		for _, v := range viewers {
-			rep.Tables += v.tables()
+			tables, epochs := v.counts()
+			rep.Tables += tables
+			rep.Epochs += epochs
 		}
 	})
 	return nil
 }
 
-// poll reads a board over and over: its rev must never go down.
+// poll reads a board over and over: its rev must not go down in an epoch.
 func (r *run) poll(ctx context.Context, b *book) {
-	var last uint64
+	var last client.Board
 	for pause(ctx, 20*time.Millisecond) {
 		view, err := r.api.Board(ctx, b.board.ID)
 		if err != nil {
 			continue // the server is away
 		}
-		if view.Rev < last {
-			r.fail(fmt.Errorf("board %q was read at rev %d after it was at %d", b.board.ID, view.Rev, last))
+		if view.Epoch == last.Epoch && view.Rev < last.Rev {
+			r.fail(fmt.Errorf("board %q was read at rev %d after it was at %d, in epoch %s", b.board.ID, view.Rev, last.Rev, view.Epoch))
 			return
 		}
-		last = view.Rev
+		last = view
 	}
 }
 

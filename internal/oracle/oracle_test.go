@@ -42,33 +42,38 @@ func buildAndRun(m *testing.M) (int, error) {
 // TestKilledServerKeepsItsWord runs the server under faults for a short time. `make
 // soak` sets LAUREL_SOAK to a longer one, and LAUREL_SEED repeats a run.
 func TestKilledServerKeepsItsWord(t *testing.T) {
-	opts := Options{
-		Binary:   binary,
-		Dir:      t.ArtifactDir(),
-		Seed:     rand.Uint64(),
-		Duration: 12 * time.Second,
-	}
-	if s := os.Getenv("LAUREL_SOAK"); s != "" {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			t.Fatalf("LAUREL_SOAK: %v", err)
-		}
-		opts.Duration = d
-	}
-	if s := os.Getenv("LAUREL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("LAUREL_SEED: %v", err)
-		}
-		opts.Seed = n
-	}
-	t.Logf("LAUREL_SEED=%d", opts.Seed)
+	t.Parallel()
+	opts := options(t, 12*time.Second)
 	report, err := Run(t.Context(), opts)
 	t.Logf("%+v", report)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Kills == 0 || report.Acknowledged == 0 || report.Rebuilt == 0 || report.Tables == 0 {
+	if report.Faults[killed] == 0 || report.Acknowledged == 0 || report.Rebuilt == 0 || report.Tables == 0 {
 		t.Error("nothing was put to the test")
 	}
+}
+
+// options are those of a run that takes d if the environment does not say otherwise.
+func options(t *testing.T, d time.Duration) Options {
+	t.Helper()
+	opts := Options{
+		Binary:   binary,
+		Dir:      t.ArtifactDir(),
+		Seed:     rand.Uint64(),
+		Duration: d,
+	}
+	var err error
+	if s := os.Getenv("LAUREL_SOAK"); s != "" {
+		if opts.Duration, err = time.ParseDuration(s); err != nil {
+			t.Fatalf("LAUREL_SOAK: %v", err)
+		}
+	}
+	if s := os.Getenv("LAUREL_SEED"); s != "" {
+		if opts.Seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("LAUREL_SEED: %v", err)
+		}
+	}
+	t.Logf("LAUREL_SEED=%d", opts.Seed)
+	return opts
 }

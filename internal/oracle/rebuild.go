@@ -13,6 +13,7 @@ import (
 func (r *run) rebuild(ctx, playing context.Context) {
 	const board = "rebuilt"
 	var last uint64 // rev that was told
+	var life int64  // in which it was
 	rises := func(what string, rev uint64) error {
 		if rev <= last {
 			return wrong{fmt.Errorf("%s left it at rev %d, and it was at %d before", what, rev, last)}
@@ -21,6 +22,9 @@ func (r *run) rebuild(ctx, playing context.Context) {
 		return nil
 	}
 	round := func() error {
+		if n := r.lives.n.Load(); n != life {
+			life, last = n, 0 // it may be another store
+		}
 		created, err := r.api.CreateBoard(ctx, client.Settings{ID: board})
 		if err != nil && client.CodeOf(err) != client.CodeBoardExists { // from a round that a fault cut short
 			return err
@@ -42,16 +46,20 @@ func (r *run) rebuild(ctx, playing context.Context) {
 				return err
 			}
 		}
-		if err := r.api.DeleteBoard(ctx, board); err != nil {
+		err = r.api.DeleteBoard(ctx, board)
+		if _, alone := r.place.(single); !alone && client.CodeOf(err) == client.CodeBoardNotFound {
+			err = nil // the node that did it died, and nginx asked another one
+		}
+		if err != nil {
 			return err
 		}
 		r.count(func(rep *Report) { rep.Rebuilt++ })
 		return nil
 	}
 	for pause(playing, retryDelay) {
-		generation := r.srv.generation()
-		err := round()
-		if err == nil || ctx.Err() != nil {
+		moment := r.place.moment()
+		counts, err := r.lives.in(round)
+		if !counts || err == nil || ctx.Err() != nil {
 			continue
 		}
 		refused, answered := errors.AsType[*client.Error](err)
@@ -59,8 +67,8 @@ func (r *run) rebuild(ctx, playing context.Context) {
 		switch {
 		case ours:
 			err = found
-		case !answered || refused.Code == client.CodeShuttingDown:
-			if r.srv.restarted(playing, generation) != nil {
+		case !answered || refused.Code == "" || r.place.excuses(refused):
+			if r.place.over(playing, moment) != nil {
 				return // the traffic is over
 			}
 			continue

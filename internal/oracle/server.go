@@ -5,21 +5,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// server is the binary, running or not, always on the same address and directory.
+// key is the API key of every server.
+const key = "oracle-key-0123456789abcdef"
+
+// server is the binary, running or not, always on the same address and with the
+// same boards.
 type server struct {
-	binary, dir  string
-	address, key string
-	log          *os.File
+	binary  string
+	args    []string // beside the address
+	address string
+	held    io.Closer // of the address
+	log     *os.File
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd     // guarded by mu; nil when not running
@@ -27,30 +36,59 @@ type server struct {
 	again  chan struct{} // guarded by mu; closed at the next start
 }
 
-func newServer(ctx context.Context, binary, dir string) (*server, error) {
-	// A free port, which nobody else takes in the meantime, with luck.
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+// newServer returns a server that is started with args and writes its log into dir.
+func newServer(ctx context.Context, binary, dir, name string, args ...string) (*server, error) {
+	address, held, err := reserve(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
+		return nil, err
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
-	}
-	log, err := os.Create(filepath.Join(dir, "server.log"))
+	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
-		return nil, fmt.Errorf("create the server's log: %w", err)
+		return nil, errors.Join(fmt.Errorf("create the server's log: %w", err), held.Close())
 	}
-	return &server{
-		binary: binary, dir: dir, address: address, key: "oracle-key-0123456789abcdef",
-		log: log, again: make(chan struct{}),
-	}, nil
+	return &server{binary: binary, args: args, address: address, held: held, log: log, again: make(chan struct{})}, nil
+}
+
+// The ports below are those that a kernel gives to nobody who connects, so that
+// a server finds its own again after a restart.
+const (
+	firstPort = 10000
+	lastPort  = 32767
+)
+
+// reserve returns an address that is free, and holds the UDP port of the same
+// number, which nobody wants, to tell others who look for one.
+func reserve(ctx context.Context) (address string, held io.Closer, err error) {
+	var config net.ListenConfig
+	for range 1000 {
+		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort+1)))
+		if held, err = config.ListenPacket(ctx, "udp", address); err != nil {
+			continue
+		}
+		if err = try(ctx, address); err == nil {
+			return address, held, nil
+		}
+		_ = held.Close() // nothing was sent by it
+	}
+	return "", nil, fmt.Errorf("find a free port: %w", err)
+}
+
+// try sees whether an address can be listened on. No process is started
+// meanwhile: for a moment it would have the listener too, and the address be taken.
+func try(ctx context.Context, address string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // start starts the server and returns when it listens.
 func (s *server) start(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, s.binary, "serve", "--data", filepath.Join(s.dir, "data"), "--listen", s.address)
-	cmd.Env = append(cmd.Environ(), "LAUREL_API_KEY="+s.key)
+	cmd := exec.CommandContext(ctx, s.binary, append([]string{"serve", "--listen", s.address}, s.args...)...)
+	cmd.Env = append(cmd.Environ(), "LAUREL_API_KEY="+key)
 	cmd.Stderr = s.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -72,12 +110,6 @@ func (s *server) start(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("the server ended before it listened: %w; its log is %s", errors.Join(lines.Err(), cmd.Wait()), s.log.Name())
-}
-
-func (s *server) running() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cmd != nil
 }
 
 // generation counts the starts.
@@ -162,4 +194,5 @@ func (s *server) close() {
 		_ = cmd.Wait()
 	}
 	_ = s.log.Close()
+	_ = s.held.Close()
 }

@@ -35,10 +35,12 @@ type viewer struct {
 	conn *centrifuge.Client
 	news chan struct{} // holds a token when there is a table that nobody has looked at
 
-	mu    sync.Mutex
-	wire  net.Conn // guarded by mu; the newest
-	table table    // guarded by mu
-	count int      // guarded by mu
+	mu     sync.Mutex
+	wire   net.Conn // guarded by mu; the newest
+	epoch  string   // guarded by mu; of the subscription
+	table  table    // guarded by mu
+	count  int      // guarded by mu; of tables
+	epochs int      // guarded by mu; that followed the first
 }
 
 // table is a publication.
@@ -53,16 +55,20 @@ type table struct {
 	Rev    uint64 `json:"rev"`
 }
 
-// view connects the i-th viewer of a board: in turn with JSON and Protobuf, with
+// unknownChannel is how a viewer is told that there is no such board.
+const unknownChannel = 102
+
+// view connects the i-th viewer to a board: in turn with JSON and Protobuf, with
 // and without deltas, with and without asking for the newest table.
 func (r *run) view(b *book, i int) (*viewer, error) {
+	address := r.place.viewed(i)
 	v := &viewer{book: b, news: make(chan struct{}, 1)}
 	config := centrifuge.Config{MinReconnectDelay: 20 * time.Millisecond, MaxReconnectDelay: 500 * time.Millisecond, NetDialContext: v.dial}
 	connect, protocol := centrifuge.NewJsonClient, "JSON"
 	if i%2 == 1 {
 		connect, protocol = centrifuge.NewProtobufClient, "Protobuf"
 	}
-	v.conn = connect("ws://"+r.srv.address+"/connection/websocket", config)
+	v.conn = connect("ws://"+address+"/connection/websocket", config)
 	subscription := centrifuge.SubscriptionConfig{MinResubscribeDelay: never, MaxResubscribeDelay: never}
 	if i%4 < 3 {
 		subscription.Delta = centrifuge.DeltaTypeFossil
@@ -70,7 +76,7 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 	if i%3 == 0 {
 		subscription.Recoverable = true
 	}
-	v.name = fmt.Sprintf("viewer %d of %q (%s, delta %q, recoverable %t)", i, b.board.ID, protocol, subscription.Delta, subscription.Recoverable)
+	v.name = fmt.Sprintf("viewer %d of %q (at %s, %s, delta %q, recoverable %t)", i, b.board.ID, address, protocol, subscription.Delta, subscription.Recoverable)
 	sub, err := v.conn.NewSubscription("board:"+b.board.ID, subscription)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -81,10 +87,22 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 		}
 	})
 	sub.OnError(func(centrifuge.SubscriptionErrorEvent) { v.cut() })
+	sub.OnSubscribed(func(e centrifuge.SubscribedEvent) {
+		if e.StreamPosition == nil {
+			r.fail(fmt.Errorf("%s was told no epoch", v.name))
+			return
+		}
+		v.begin(e.StreamPosition.Epoch, r.place.forgets())
+	})
 	sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) {
-		if e.Code >= firstServerCode {
+		if e.Code == unknownChannel && r.lives.changed() {
+			v.cut() // the board was lost, and is created again
+		} else if e.Code >= firstServerCode {
 			r.fail(fmt.Errorf("%s was unsubscribed: %s (%d)", v.name, e.Reason, e.Code))
 		}
+	})
+	v.conn.OnConnecting(func(centrifuge.ConnectingEvent) {
+		_ = sub.Subscribe() // if it was unsubscribed; the SDK waits for the connection
 	})
 	v.conn.OnDisconnected(func(e centrifuge.DisconnectedEvent) {
 		if e.Code >= firstServerCode {
@@ -117,6 +135,23 @@ func (v *viewer) cut() {
 	_ = v.wire.Close() // it may be closed
 }
 
+// begin begins an epoch, or goes on with the one there is. What is sent in another
+// one cannot be compared with what was before, if the store may have forgotten that.
+func (v *viewer) begin(epoch string, forgotten bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if epoch == v.epoch {
+		return
+	}
+	if v.epoch != "" {
+		v.epochs++
+	}
+	v.epoch = epoch
+	if forgotten {
+		v.table.Rev = 0
+	}
+}
+
 // see takes a table and returns what is wrong with it.
 func (v *viewer) see(data []byte) error {
 	var t table
@@ -126,7 +161,7 @@ func (v *viewer) see(data []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if t.Rev < v.table.Rev {
-		return fmt.Errorf("went back from rev %d to %d", v.table.Rev, t.Rev)
+		return fmt.Errorf("went back from rev %d to %d in epoch %s", v.table.Rev, t.Rev, v.epoch)
 	}
 	if len(t.Leaders) != min(t.Total, v.book.board.Top) {
 		return fmt.Errorf("rev %d has %d leaders of %d members", t.Rev, len(t.Leaders), t.Total)
@@ -168,10 +203,10 @@ func sameJSON(a, b json.RawMessage) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
-func (v *viewer) tables() int {
+func (v *viewer) counts() (tables, epochs int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.count
+	return v.count, v.epochs
 }
 
 func (v *viewer) close() { v.conn.Close() }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"laurel/client"
-	"laurel/internal/leaderboard"
 	"laurel/internal/sim"
 )
 
@@ -82,7 +81,8 @@ func (r *run) writer(ctx context.Context, queue <-chan sim.Event) error {
 		for n < len(next) && next[n].Board == next[0].Board {
 			n++
 		}
-		if err := r.submit(ctx, next[:n]); err != nil {
+		counts, err := r.lives.in(func() error { return r.submit(ctx, next[:n]) })
+		if err != nil && counts {
 			return fmt.Errorf("board %q: %w", next[0].Board, err)
 		}
 		next = next[n:]
@@ -103,8 +103,8 @@ func (r *run) submit(ctx context.Context, events []sim.Event) error {
 			submissions[i].Data = e.Data
 		}
 	}
-	for {
-		generation := r.srv.generation()
+	for !r.lives.over() {
+		moment := r.place.moment()
 		book.mu.Lock()
 		floor := book.highest
 		book.mu.Unlock()
@@ -113,17 +113,17 @@ func (r *run) submit(ctx context.Context, events []sim.Event) error {
 			r.count(func(rep *Report) { rep.Acknowledged += len(events) })
 			return book.acknowledge(events, steps, out, floor)
 		}
-		if refused, ok := errors.AsType[*client.Error](err); ok {
-			if refused.Code != string(leaderboard.CodeShuttingDown) {
-				return fmt.Errorf("a submission was refused: %w", err)
-			}
-		} else {
+		refused, ok := errors.AsType[*client.Error](err)
+		switch {
+		case !ok || refused.Code == "": // or something in between could not bring the answer
 			r.count(func(rep *Report) { rep.Doubted += len(events) })
+		case !r.place.excuses(refused):
+			return fmt.Errorf("a submission was refused: %w", err)
 		}
-		// The process that may have done it must be gone before anybody looks.
-		// It is enough to wait for a while: a fault made the request fail.
+		// Whoever may have done it, or may still do it, must be gone before anybody
+		// looks. It is enough to wait for a while: a fault made the request fail.
 		waiting, cancel := context.WithTimeoutCause(ctx, 60*time.Second, fmt.Errorf("a request failed though nothing happened to the server: %w", err))
-		err = r.srv.restarted(waiting, generation)
+		err = r.place.over(waiting, moment)
 		cancel()
 		if err != nil {
 			return err
@@ -139,5 +139,7 @@ func (r *run) submit(ctx context.Context, events []sim.Event) error {
 		if steps, err = book.expect(events); err != nil {
 			return err
 		}
+		pause(ctx, retryDelay)
 	}
+	return nil
 }

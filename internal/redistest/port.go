@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"testing"
 )
 
@@ -26,16 +27,26 @@ func reserve(tb testing.TB) int {
 			last = err
 			continue
 		}
-		l, err := config.Listen(context.Background(), "tcp", address(port))
-		if err != nil {
+		if err := try(address(port)); err != nil {
 			last = err
 			_ = held.Close() // nothing was sent by it
 			continue
 		}
-		_ = l.Close() // it was opened to see whether it can be
 		tb.Cleanup(func() { _ = held.Close() })
 		return port
 	}
 	tb.Fatalf("redistest: found no free port: %v", last)
 	return 0
+}
+
+// try sees whether an address can be listened on. No process is started meanwhile: for a moment it would have the listener too, and the
+// address be taken.
+func try(address string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }

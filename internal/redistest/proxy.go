@@ -2,9 +2,12 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Proxy passes what comes over its connections on to a server and back, and can be told to do worse: it is the network between two
@@ -100,6 +103,11 @@ func (p *Proxy) become(m mood) {
 		return
 	}
 	listener, err := new(net.ListenConfig).Listen(p.ctx, "tcp", p.Addr())
+	for begun := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(begun) < patience; {
+		// A process that was being started when the last listener was closed has it until it runs.
+		<-time.After(time.Millisecond)
+		listener, err = new(net.ListenConfig).Listen(p.ctx, "tcp", p.Addr())
+	}
 	if err != nil {
 		p.tb.Errorf("redistest: the proxy cannot listen: %v", err)
 		return

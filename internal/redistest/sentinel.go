@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -241,6 +242,7 @@ func (s *Sentinel) Heal(tb testing.TB) {
 			s.hurry(tb, guard)
 		}
 	}
+	s.ended(tb)
 	for _, server := range s.servers {
 		if !server.Running() {
 			server.Restart(tb)
@@ -248,4 +250,37 @@ func (s *Sentinel) Heal(tb testing.TB) {
 	}
 	s.settle(tb)
 	s.complete(tb, s.Master(tb))
+}
+
+// DownAfter sets for how long a server has to be silent until it counts as down. It is a second at first, which a machine with much else to do
+// may exceed.
+func (s *Sentinel) DownAfter(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, guard := range s.sentinels {
+		if _, err := guard.do(ctx, "SENTINEL", "SET", MasterName, "down-after-milliseconds", strconv.FormatInt(d.Milliseconds(), 10)); err != nil {
+			tb.Fatalf("redistest: have the Sentinel at %s be more patient, or less: %v", guard.Addr(), err)
+		}
+	}
+}
+
+// ended waits until no Sentinel is in the midst of a failover. One that is takes the old master, when it is back, for the master, of which
+// it tells its clients that it was restarted; and they go there.
+func (s *Sentinel) ended(tb testing.TB) {
+	tb.Helper()
+	for _, guard := range s.sentinels {
+		if !guard.Running() {
+			continue
+		}
+		wait(tb, "the Sentinel at "+guard.Addr()+" has ended its failover", func(ctx context.Context) bool {
+			answer, _ := guard.do(ctx, "SENTINEL", "MASTER", MasterName)
+			fields, _ := answer.([]any)
+			known := make(map[any]string)
+			for i := 0; i+1 < len(fields); i += 2 {
+				known[fields[i]], _ = fields[i+1].(string)
+			}
+			return known["ip"]+":"+known["port"] == s.masterBy(ctx, guard)
+		})
+	}
 }
