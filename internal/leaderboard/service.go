@@ -70,25 +70,33 @@ func (s *Service) DeleteBoard(ctx context.Context, id string) error {
 // Submit applies the board's policy to submissions in their order, all or none.
 // A board that does not exist is created, unless the options say otherwise.
 func (s *Service) Submit(ctx context.Context, board string, submissions []Submission) (Outcome, error) {
+	return s.SubmitOnce(ctx, "", board, submissions)
+}
+
+// SubmitOnce is Submit for who may have to ask again because no answer came:
+// what was applied to a board under a name, of at most [MaxOnce] bytes, is not
+// applied to it under the same name again. See [Batch] for how long.
+func (s *Service) SubmitOnce(ctx context.Context, name, board string, submissions []Submission) (Outcome, error) {
 	ops := make([]Op, len(submissions))
 	for i, sub := range submissions {
 		ops[i] = Op{Board: board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
 	}
-	return s.apply(ctx, ops)
+	return s.apply(ctx, name, ops)
 }
 
 // Set gives a member a score whatever the policy, as an operator's correction.
 func (s *Service) Set(ctx context.Context, board string, sub Submission) (Outcome, error) {
-	return s.apply(ctx, []Op{{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}})
+	return s.apply(ctx, "", []Op{{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}})
 }
 
 // Remove takes a member off a board. It returns [ErrBoardNotFound] or
 // [ErrMemberNotFound].
 func (s *Service) Remove(ctx context.Context, board, member string) (Outcome, error) {
-	return s.apply(ctx, []Op{{Board: board, Kind: Remove, Member: member}})
+	return s.apply(ctx, "", []Op{{Board: board, Kind: Remove, Member: member}})
 }
 
-func (s *Service) apply(ctx context.Context, ops []Op) (Outcome, error) {
+// apply carries out operations, under a name unless that is empty.
+func (s *Service) apply(ctx context.Context, name string, ops []Op) (Outcome, error) {
 	switch {
 	case len(ops) == 0:
 		return Outcome{}, Errorf(CodeEmptyBatch, "there is nothing to submit")
@@ -101,7 +109,7 @@ func (s *Service) apply(ctx context.Context, ops []Op) (Outcome, error) {
 		}
 	}
 	for {
-		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now()})
+		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: name})
 		failed, ok := errors.AsType[*BatchError](err)
 		if !ok || s.opts.NoAutoCreate || failed.Op.Kind == Remove || !errors.Is(err, ErrBoardNotFound) {
 			return outcome, err

@@ -99,6 +99,33 @@ func TestServiceSubmitsCompactAndStamped(t *testing.T) {
 	}
 }
 
+// A name is used up by what is applied, and not by what is refused, though that
+// may come first.
+func TestServiceSubmitsOnce(t *testing.T) {
+	s := service(leaderboard.ServiceOptions{})
+	submit := func(name string, subs ...leaderboard.Submission) (leaderboard.Outcome, error) {
+		return s.SubmitOnce(t.Context(), name, "race", subs)
+	}
+	_, err := submit("first", points(t, "alice", "0.5"))
+	wantCode(t, "SubmitOnce with decimals", err, leaderboard.CodeTooManyDecimals)
+	for i, repeated := range []bool{false, true, true} {
+		outcome, err := submit("first", points(t, "alice", "5"), points(t, "bob", "7"))
+		if err != nil || outcome.Repeated != repeated {
+			t.Errorf("attempt %d: %+v, %v, want repeated to be %v", i+1, outcome, err, repeated)
+		}
+	}
+	if _, err := submit("second", points(t, "alice", "5")); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Lookup(t.Context(), leaderboard.Ref{Board: "race"}, "alice", "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alice, bob := page.Entries[0].Score, page.Entries[1].Score; alice != 10 || bob != 7 {
+		t.Errorf("alice has %d and bob %d, want 10 and 7", alice, bob)
+	}
+}
+
 func TestServiceSetsAndRemoves(t *testing.T) {
 	s := service(leaderboard.ServiceOptions{})
 	for range 2 {
