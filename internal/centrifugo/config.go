@@ -95,7 +95,7 @@ const (
 var consumerName = regexp.MustCompile(`^[a-zA-Z0-9_]{2,}$`)
 
 // Parse reads a configuration with the sections client, channel and consumers,
-// as a YAML or JSON decoder makes it. It returns an error that names the first
+// as a YAML or JSON decoder makes it. It returns a [SettingError] for the first
 // setting that is wrong, or that Laurel does not know: a setting of Centrifugo
 // that were passed over in silence would be a promise that is not kept.
 func Parse(values map[string]any) (Config, error) {
@@ -131,7 +131,8 @@ func Parse(values map[string]any) (Config, error) {
 
 // ParsePublisher reads the settings of a [Publisher], as a YAML or JSON decoder
 // makes them. How to reach Redis is said as in a consumer's section redis_stream,
-// and the rest is named after what it must agree with there.
+// and the rest is named after what it must agree with there. Its errors are those
+// of [Parse].
 func ParsePublisher(values map[string]any) (PublisherOptions, error) {
 	var err error
 	o := PublisherOptions{Stream: DefaultStream, ConsumerGroup: DefaultConsumerGroup, Channel: DefaultChannel, MaxLen: DefaultMaxLen}

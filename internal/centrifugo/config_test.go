@@ -2,6 +2,7 @@ package centrifugo
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,9 @@ func TestParseRefusals(t *testing.T) {
 			_, err := parseYAML(t, text)
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("Parse(%s): %v, want …%s…", text, err, want)
+			}
+			if wrong, ok := errors.AsType[*SettingError](err); !ok || !strings.HasPrefix(err.Error(), wrong.Setting+" ") {
+				t.Errorf("the error does not begin with its setting: %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error tells a password: %v", err)

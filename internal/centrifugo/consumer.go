@@ -100,6 +100,11 @@ func NewConsumer(configs []ConsumerConfig, handlers Handlers, opts ConsumerOptio
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	for _, config := range configs {
+		for _, key := range config.RedisStream.Streams {
+			c.metrics.reading.WithLabelValues(config.Name, key).Set(0)
+		}
+	}
 	return c
 }
 
@@ -203,6 +208,8 @@ func (s *stream) run(ctx context.Context) {
 func (s *stream) read(ctx, work context.Context) {
 	failures := 0
 	made := false // the group, as far as we know
+	reading := s.metrics.reading.WithLabelValues(s.config.Name, s.key)
+	defer reading.Set(0)
 	var claimed, looked time.Time
 	for {
 		free := s.takeFree(ctx)
@@ -240,6 +247,7 @@ func (s *stream) read(ctx, work context.Context) {
 				s.log.Info("reading again", "failures", failures)
 			}
 			failures = 0
+			reading.Set(1)
 			continue
 		case ctx.Err() != nil:
 			return
@@ -252,6 +260,7 @@ func (s *stream) read(ctx, work context.Context) {
 				s.log.Error("cannot read, trying again", "err", err)
 			}
 		}
+		reading.Set(0)
 		if !pause(ctx, backoff(failures)) {
 			return
 		}

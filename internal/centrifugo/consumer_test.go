@@ -152,10 +152,15 @@ func run(tb testing.TB, config ConsumerConfig, h Handlers, change ...func(*Consu
 	return r
 }
 
-// metric returns the sum of a metric over its labels.
-func (r *running) metric(tb testing.TB, name string) (sum float64) {
+func (r *running) metric(tb testing.TB, name string) float64 {
 	tb.Helper()
-	families, err := r.registry.Gather()
+	return metric(tb, r.registry, name)
+}
+
+// metric returns the sum of a metric over its labels.
+func metric(tb testing.TB, registry *prometheus.Registry, name string) (sum float64) {
+	tb.Helper()
+	families, err := registry.Gather()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -692,6 +697,9 @@ func TestRedisComesAndGoes(t *testing.T) {
 	w := newWorld()
 	r := run(t, consumerConfig(t, server.URL()), w.handlers())
 	until(t, "it has noticed", func() bool { return strings.Contains(r.log.String(), "cannot reach Redis") })
+	if n := r.metric(t, "laurel_consumer_reading"); n != 0 {
+		t.Errorf("the metric says %v, want 0 while Redis is away", n)
+	}
 	server.RestartEmpty(t)
 	submitted := 0
 	more := func() {
@@ -701,8 +709,11 @@ func TestRedisComesAndGoes(t *testing.T) {
 		submitted++
 		until(t, "it is carried out", func() bool { _, n, _ := w.count(); return n == submitted })
 		settled(t, client)
+		until(t, "the metric says that the stream is read", func() bool { return r.metric(t, "laurel_consumer_reading") == 1 })
 	}
 	more()
+	server.Kill()
+	until(t, "the metric says that it is not read", func() bool { return r.metric(t, "laurel_consumer_reading") == 0 })
 	server.Restart(t)
 	more()
 	server.RestartEmpty(t) // the group is gone, and the stream begins again

@@ -16,6 +16,7 @@ type consumerMetrics struct {
 	retries   *prometheus.CounterVec
 	claimed   *prometheus.CounterVec
 	lost      *prometheus.CounterVec
+	reading   *prometheus.GaugeVec
 	behind    *prometheus.GaugeVec
 }
 
@@ -24,15 +25,17 @@ func newConsumerMetrics(reg prometheus.Registerer) *consumerMetrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return with.NewCounterVec(prometheus.CounterOpts{Namespace: "laurel", Subsystem: "consumer", Name: name, Help: help}, append([]string{"consumer"}, labels...))
 	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return with.NewGaugeVec(prometheus.GaugeOpts{Namespace: "laurel", Subsystem: "consumer", Name: name, Help: help}, []string{"consumer", "stream"})
+	}
 	return &consumerMetrics{
 		processed: counter("processed_total", "Entries of streams that were carried out.", "method"),
 		dead:      counter("dead_total", "Entries of streams that nothing could be done with and that were set aside.", "kind"),
 		retries:   counter("retries_total", "Attempts to carry out an entry of a stream that failed and were made again."),
 		claimed:   counter("claimed_total", "Entries of streams that were taken over from a worker that had left them."),
 		lost:      counter("lost_total", "Entries that were trimmed from their stream after they were delivered and before they were carried out."),
-		behind: with.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "laurel", Subsystem: "consumer", Name: "behind", Help: "Entries of a stream that were not delivered yet; looked up once a minute.",
-		}, []string{"consumer", "stream"}),
+		reading:   gauge("reading", "Whether a stream is read: 1, or 0 while its Redis is away."),
+		behind:    gauge("behind", "Entries of a stream that were not delivered yet; looked up once a minute."),
 	}
 }
 

@@ -93,6 +93,7 @@ type Publisher struct {
 type publisherMetrics struct {
 	published prometheus.Counter
 	refused   prometheus.Counter
+	failed    prometheus.Counter
 	refreshed prometheus.Counter
 }
 
@@ -123,6 +124,7 @@ func NewPublisher(opts PublisherOptions) (*Publisher, error) {
 		metrics: &publisherMetrics{
 			published: counter("publications_total", "Commands that were appended to Centrifugo's stream."),
 			refused:   counter("refused_total", "Publications that were put off because Centrifugo had not read those before."),
+			failed:    counter("failures_total", "Publications that were put off because Redis did not take them."),
 			refreshed: counter("refreshed_total", "Tables that were published, among all, in case Centrifugo had lost them."),
 		},
 	}
@@ -136,11 +138,12 @@ func NewPublisher(opts PublisherOptions) (*Publisher, error) {
 func (p *Publisher) Publish(ctx context.Context, table feed.Publication) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*defaultIOTimeout)
 	defer cancel()
+	o := p.opts
 	client, err := p.link.client(ctx)
 	if err != nil {
-		return err
+		p.metrics.failed.Inc()
+		return fmt.Errorf("stream %q: %w", o.Stream, err)
 	}
-	o := p.opts
 	payload := appendPublish(nil, strings.Replace(o.Channel, boardPlace, table.Board, 1), table)
 	err = publishScript.Exec(ctx, client, []string{o.Stream}, []string{
 		o.ConsumerGroup, strconv.Itoa(o.MaxLen), "method", "payload", rueidis.BinaryString(payload),
@@ -152,6 +155,7 @@ func (p *Publisher) Publish(ctx context.Context, table feed.Publication) error {
 		p.metrics.refused.Inc()
 		return fmt.Errorf("stream %q, group %q: %w", o.Stream, o.ConsumerGroup, errNobodyReads)
 	case err != nil:
+		p.metrics.failed.Inc()
 		return fmt.Errorf("stream %q: %w", o.Stream, err)
 	}
 	p.metrics.published.Inc()
@@ -257,19 +261,6 @@ func appendPublish(dst []byte, channel string, table feed.Publication) []byte {
 
 // Close gives up the connection.
 func (p *Publisher) Close() { p.link.close() }
-
-// Check returns nil if Redis can be reached, and else why not. It is meant for a
-// readiness check.
-func (p *Publisher) Check(ctx context.Context) error {
-	client, err := p.link.client(ctx)
-	if err == nil {
-		err = client.Do(ctx, client.B().Ping().Build()).Error()
-	}
-	if err != nil {
-		return &leaderboard.Error{Code: leaderboard.CodeStorageUnavailable, Message: "the Redis of Centrifugo's stream cannot be reached", Err: err}
-	}
-	return nil
-}
 
 // link is a client that is made when it is first needed and Redis can be
 // reached: rueidis makes none before.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
 
 	"laurel/internal/feed"
@@ -199,19 +200,20 @@ func TestPublishWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
-	p := newPublisher(t, server)
+	registry := prometheus.NewPedanticRegistry()
+	p := newPublisher(t, server, func(o *PublisherOptions) { o.Metrics = registry })
 	if err := p.Publish(t.Context(), table("b", 1)); err == nil {
 		t.Error("published without Redis")
 	}
-	if err := p.Check(t.Context()); err == nil {
-		t.Error("it says that Redis can be reached")
+	if got := metric(t, registry, "laurel_centrifugo_failures_total"); got != 1 {
+		t.Errorf("%v failures are counted, want 1", got)
 	}
 	server.RestartEmpty(t)
 	if err := p.Publish(t.Context(), table("b", 2)); err != nil {
 		t.Errorf("publish when Redis is there: %v", err)
 	}
-	if err := p.Check(t.Context()); err != nil {
-		t.Error(err)
+	if got := metric(t, registry, "laurel_centrifugo_failures_total"); got != 1 {
+		t.Errorf("%v failures are counted when Redis is there, want still 1", got)
 	}
 	p.Close()
 	if err := p.Publish(t.Context(), table("b", 3)); !errors.Is(err, errClosed) {

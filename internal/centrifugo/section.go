@@ -19,6 +19,14 @@ type section struct {
 	err   *error
 }
 
+// SettingError says which setting of a configuration is wrong, and why.
+type SettingError struct {
+	Setting string // with its sections, such as consumers[0].redis_stream.streams
+	Message string // what follows Setting in a sentence
+}
+
+func (e *SettingError) Error() string { return e.Setting + " " + e.Message }
+
 func newSection(values map[string]any, err *error) *section {
 	return &section{left: maps.Clone(values), err: err}
 }
@@ -33,7 +41,7 @@ func (s *section) take(name string) (any, bool) {
 
 func (s *section) fail(name, format string, args ...any) {
 	if *s.err == nil {
-		*s.err = fmt.Errorf("%s%s %s", s.path, name, fmt.Sprintf(format, args...))
+		*s.err = &SettingError{Setting: s.path + name, Message: fmt.Sprintf(format, args...)}
 	}
 }
 
