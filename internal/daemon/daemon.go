@@ -3,7 +3,8 @@
 // order in which nothing is lost.
 //
 // The order of stopping is the reverse of how a score travels. First /readyz
-// says no, so that a load balancer looks elsewhere; then no more connections are
+// says no, so that a load balancer looks elsewhere; then what came by streams is
+// finished, while its viewers are still here; then no more connections are
 // accepted, requests under way are finished, viewers are told to reconnect; then
 // the feed stops; and last, with nobody left who could write, the store is closed.
 package daemon
@@ -16,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,7 @@ import (
 
 	"laurel/internal/api"
 	"laurel/internal/auth"
+	"laurel/internal/centrifugo"
 	"laurel/internal/feed"
 	"laurel/internal/leaderboard"
 	"laurel/internal/localstore"
@@ -55,6 +58,15 @@ type Options struct {
 	// https://game.example; "*" is all.
 	Origins []string
 
+	// Streams is what is followed of a Centrifugo's configuration: channels that
+	// are not boards, and consumers of Redis streams, which fill them or submit
+	// scores. Nil: there are none.
+	Streams *centrifugo.Config
+
+	// Publisher is for the viewers of a Centrifugo: tables are published to them
+	// as well, in this way. Nil: they are not. Its Log and Metrics do not count.
+	Publisher *centrifugo.PublisherOptions
+
 	NoAutoCreate bool          // refuse a submission to a board that does not exist
 	RankInterval time.Duration // between two publications of a member's rank; 0 is the default of realtime
 
@@ -62,8 +74,8 @@ type Options struct {
 	// stop, with /readyz saying no.
 	DrainDelay time.Duration
 
-	// ShutdownTimeout is how long requests under way may take then; 0 is
-	// DefaultShutdownTimeout.
+	// ShutdownTimeout is how long requests under way may take then, and before
+	// them entries of streams; 0 is DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
 
 	BodyTimeout time.Duration // in which a request's body must arrive; 0 is DefaultBodyTimeout
@@ -113,6 +125,9 @@ type Daemon struct {
 	realtime *realtime.Realtime
 	feed     *feed.Feed
 
+	consumer  *centrifugo.Consumer  // nil if there is none
+	publisher *centrifugo.Publisher // nil if there is none
+
 	listener net.Listener
 	server   *http.Server
 	debug    *http.Server // nil if there is none
@@ -126,6 +141,10 @@ type Daemon struct {
 // instance [localstore.InUseError], is in the error's chain.
 func Open(ctx context.Context, opts Options) (*Daemon, error) {
 	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
+	opts.ShutdownTimeout = cmp.Or(opts.ShutdownTimeout, DefaultShutdownTimeout)
+	if opts.Streams != nil {
+		opts.Origins = slices.Concat(opts.Origins, opts.Streams.Client.AllowedOrigins)
+	}
 	d := &Daemon{opts: opts, log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -226,9 +245,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	defer stopLive()
 	feeding, stopFeed := context.WithCancel(failed)
 	defer stopFeed()
+	consuming, stopConsumer := context.WithCancel(failed)
+	defer stopConsumer()
 	d.server.RegisterOnShutdown(stopLive) // when no more connections are accepted, or viewers would come back here
 
-	var connections, feeds sync.WaitGroup
+	var connections, feeds, consumers sync.WaitGroup
 	part := func(wg *sync.WaitGroup, name string, run func() error) {
 		wg.Go(func() {
 			if err := run(); err != nil {
@@ -242,6 +263,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		part(&connections, "debug listener", func() error { return serve(d.debug, d.debugOn) })
 	}
 	part(&feeds, "feed", func() error { return d.feed.Run(feeding) })
+	if d.publisher != nil {
+		feeds.Go(func() { d.publisher.Run(feeding, d.store) })
+	}
+	if d.consumer != nil {
+		consumers.Go(func() { d.consumer.Run(consuming) }) // what it publishes waits until realtime runs
+	}
 	d.log.Info("serving", "address", d.Addr().String(), "version", d.opts.Version)
 
 	select {
@@ -260,6 +287,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 			delay.Stop()
 		}
 	}
+	stopConsumer()
+	consumers.Wait()
 	d.finishRequests()
 	stopLive()
 	connections.Wait()
@@ -281,7 +310,7 @@ func serve(server *http.Server, listener net.Listener) error {
 // finishRequests stops accepting connections and waits for the requests under
 // way, but not longer than the timeout.
 func (d *Daemon) finishRequests() {
-	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(d.opts.ShutdownTimeout, DefaultShutdownTimeout))
+	ctx, cancel := context.WithTimeout(context.Background(), d.opts.ShutdownTimeout)
 	defer cancel()
 	if err := d.server.Shutdown(ctx); err != nil {
 		d.log.Warn("requests cut off", "error", err.Error())
@@ -302,6 +331,9 @@ func (d *Daemon) Close() error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if d.publisher != nil {
+		d.publisher.Close()
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
@@ -338,6 +370,7 @@ func (d *Daemon) build(keys *auth.Keys) error {
 		RPC:          service.RPC,
 		Redis:        d.opts.Redis,
 		Prefix:       d.opts.Prefix,
+		Channels:     channelOptions(d.opts.Streams),
 		PollRanks:    shared,
 		Origins:      d.opts.Origins,
 		RankInterval: d.opts.RankInterval,
@@ -356,7 +389,14 @@ func (d *Daemon) build(keys *auth.Keys) error {
 	if shared {
 		options.Trust = trust
 	}
-	d.feed = feed.New(d.store, d.realtime, options)
+	publisher, err := d.newPublisher()
+	if err != nil {
+		return err
+	}
+	d.feed = feed.New(d.store, publisher, options)
+	if d.opts.Streams != nil && len(d.opts.Streams.Consumers) > 0 {
+		d.consumer = d.newConsumer(d.opts.Streams.Consumers)
+	}
 	page, err := newPage(web.Files(), service.Refuse)
 	if err != nil {
 		return err
