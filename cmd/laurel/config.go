@@ -18,7 +18,8 @@ import (
 // environment, which counts more than the file, which counts more than the
 // default. What no command knows is an error wherever it stands, because it is
 // a typo; what only another command knows is left to that one in the
-// environment and the file, which commands share.
+// environment and the file, which commands share. The file may have sections
+// beside options; see sectionNames.
 
 const envPrefix = "LAUREL_"
 
@@ -44,16 +45,17 @@ func optionNames(all []command) []string {
 const configOption = "config"
 
 // configure sets the options of a command from the three places and returns
-// the arguments that are not options. known are the options of all commands.
-func configure(flags *flag.FlagSet, args, environ, known []string) ([]string, error) {
+// the arguments that are not options, and what the file has beside options.
+// known are the options of all commands.
+func configure(flags *flag.FlagSet, args, environ, known []string) (rest []string, more sections, err error) {
 	file := flags.String(configOption, "", "`file` in YAML with options of this and other commands")
 	given, rest, err := parseArgs(flags, args)
 	if err != nil {
-		return nil, err
+		return nil, more, err
 	}
 	fromEnv, err := parseEnv(environ, known)
 	if err != nil {
-		return nil, err
+		return nil, more, err
 	}
 	for _, settings := range [][]setting{fromEnv, given} {
 		for _, s := range settings {
@@ -64,8 +66,8 @@ func configure(flags *flag.FlagSet, args, environ, known []string) ([]string, er
 	}
 	var fromFile []setting
 	if *file != "" {
-		if fromFile, err = parseFile(*file, known); err != nil {
-			return nil, err
+		if fromFile, more, err = parseFile(*file, known); err != nil {
+			return nil, more, err
 		}
 	}
 	for _, s := range slices.Concat(fromFile, fromEnv, given) {
@@ -73,10 +75,10 @@ func configure(flags *flag.FlagSet, args, environ, known []string) ([]string, er
 			continue // another command's
 		}
 		if err := flags.Set(s.option, s.value); err != nil {
-			return nil, usage(fmt.Sprintf("%s is %q: %s", s.source, s.value, reason(err)), "`laurel help "+flags.Name()+"` tells what it can be")
+			return nil, more, usage(fmt.Sprintf("%s is %q: %s", s.source, s.value, reason(err)), "`laurel help "+flags.Name()+"` tells what it can be")
 		}
 	}
-	return rest, nil
+	return rest, more, nil
 }
 
 // setting is an option and its value as they were written somewhere.
@@ -143,48 +145,52 @@ func parseEnv(environ, known []string) ([]setting, error) {
 	return settings, nil
 }
 
-func parseFile(path string, known []string) ([]setting, error) {
+// parseFile reads the options of a file, and what it has beside them.
+func parseFile(path string, known []string) (settings []setting, more sections, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, more, fmt.Errorf("configuration: %w", err)
 	}
 	defer file.Close()
 	decoder := yaml.NewDecoder(file)
 	var document yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil, nil // empty
+		return nil, more, nil // empty
 	} else if err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
+		return nil, more, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, usage(fmt.Sprintf("configuration %s has more than one document", path), "")
+		return nil, more, usage(fmt.Sprintf("configuration %s has more than one document", path), "")
 	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return nil, usage(fmt.Sprintf("configuration %s is not a list of `option: value` lines", path), "")
+		return nil, more, usage(fmt.Sprintf("configuration %s is not a list of `option: value` lines", path), "")
 	}
-	var settings []setting
 	seen := map[string]bool{}
 	for i := 0; i < len(root.Content); i += 2 {
 		key, node := root.Content[i], root.Content[i+1]
 		place := fmt.Sprintf("%s:%d", path, key.Line)
 		if key.Value == configOption {
-			return nil, usage(place+": a configuration cannot name another one", "")
+			return nil, more, usage(place+": a configuration cannot name another one", "")
 		}
-		if !slices.Contains(known, key.Value) {
-			return nil, usage(fmt.Sprintf("%s: %q is no option", place, key.Value), suggest(key.Value, known, everyOption))
+		isSection := slices.Contains(sectionNames, key.Value)
+		if !isSection && !slices.Contains(known, key.Value) {
+			return nil, more, usage(fmt.Sprintf("%s: %q is no option", place, key.Value), suggest(key.Value, slices.Concat(known, sectionNames), everyOption))
 		}
 		if seen[key.Value] {
-			return nil, usage(fmt.Sprintf("%s: %s is there twice", place, key.Value), "")
+			return nil, more, usage(fmt.Sprintf("%s: %s is there twice", place, key.Value), "")
 		}
 		seen[key.Value] = true
+		if isSection {
+			continue
+		}
 		value, ok := text(node)
 		if !ok {
-			return nil, usage(fmt.Sprintf("%s: %s must be one value, or a list of them", place, key.Value), "")
+			return nil, more, usage(fmt.Sprintf("%s: %s must be one value, or a list of them", place, key.Value), "")
 		}
 		settings = append(settings, setting{key.Value, value, place + ": " + key.Value})
 	}
-	return settings, nil
+	return settings, sections{path, root}, nil
 }
 
 // text returns a value as one would write it on the command line.

@@ -40,7 +40,7 @@ func read(t *testing.T, args, environ []string, yaml string) (testOptions, []str
 		environ = append(environ, "LAUREL_CONFIG="+path)
 	}
 	known := []string{"auto-create", "config", "limit", "listen", "log-format", "origins", "shutdown-timeout"}
-	rest, err := configure(flags, args, environ, known)
+	rest, _, err := configure(flags, args, environ, known)
 	o.Format = format.value
 	return o, rest, err
 }

@@ -27,6 +27,7 @@ func main() {
 type terminal struct {
 	Out, Err io.Writer
 	Environ  []string
+	Sections sections // of the configuration file
 }
 
 // command is one subcommand. Its file declares it; commands lists it.
@@ -100,7 +101,7 @@ func dispatch(args []string, t terminal) error {
 	cmd := all[i]
 	flags := flag.NewFlagSet(cmd.name, flag.ContinueOnError)
 	act := cmd.setup(flags)
-	rest, err := configure(flags, args, t.Environ, optionNames(all))
+	rest, more, err := configure(flags, args, t.Environ, optionNames(all))
 	if errors.Is(err, flag.ErrHelp) {
 		return help(t.Out, all, []string{cmd.name})
 	}
@@ -111,6 +112,7 @@ func dispatch(args []string, t terminal) error {
 		return usage(fmt.Sprintf("%s takes %s, not %d arguments", cmd.name, describe(want), len(rest)), "`laurel help "+cmd.name+"` has an example")
 	}
 
+	t.Sections = more
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// When the first signal has come, the next one has its usual effect: it ends

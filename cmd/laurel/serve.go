@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"laurel/internal/auth"
+	"laurel/internal/centrifugo"
 	"laurel/internal/daemon"
 	"laurel/internal/leaderboard"
 	"laurel/internal/localstore"
@@ -52,7 +53,13 @@ A configuration file has the names of the options:
 
   data: /var/lib/laurel
   listen: :8000
-  origins: [https://game.example, https://www.game.example]`,
+  origins: [https://game.example, https://www.game.example]
+
+It may also have the sections client, channel and consumers, named as Centrifugo
+names them, with which Redis streams are read that are meant for a Centrifugo, or
+that have scores in them. With realtime: centrifugo, tables are brought to the
+viewers of a Centrifugo too, as the section centrifugo says. docs/centrifugo.md
+explains both.`,
 		setup: func(flags *flag.FlagSet) action {
 			o := serverOptions(flags, "info")
 			o.sharedOptions(flags)
@@ -77,6 +84,7 @@ type server struct {
 	redis           redisURL
 	prefix          string
 	partitions      int
+	realtime        *choice // nil if this server is not to know of any Centrifugo
 	key             apiKey
 	origins         origins
 	autoCreate      bool
@@ -109,6 +117,7 @@ func (o *server) sharedOptions(flags *flag.FlagSet) {
 	flags.Var(&o.redis, "redis", "`URL` of the Redis that has the boards, instead of a data directory: redis://HOST:PORT, rediss:// with TLS, redis+sentinel://HOST,HOST?sentinel_master_name=NAME, redis+cluster://HOST,HOST")
 	flags.StringVar(&o.prefix, "redis-prefix", "laurel", "`text` that the names of all keys in Redis begin with")
 	flags.IntVar(&o.partitions, "redis-partitions", 0, "`number` of parts that the boards are spread over, fixed at the first start; 0 is as many as there are, or 16")
+	o.realtime = oneOf(flags, "realtime", "laurel", "who brings tables to viewers; centrifugo is Laurel, and a Centrifugo to its own viewers as well", "laurel", "centrifugo")
 }
 
 // redisURL is the value of an option that says how to reach Redis.
@@ -160,6 +169,10 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	streams, publisher, err := o.centrifugo(t.Sections)
+	if err != nil {
+		return nil, err
+	}
 	d, err := daemon.Open(ctx, daemon.Options{
 		Data:            o.data,
 		Redis:           o.redis.config,
@@ -168,6 +181,8 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 		Listen:          o.listen,
 		APIKey:          key,
 		Origins:         o.origins.list,
+		Streams:         streams,
+		Publisher:       publisher,
 		NoAutoCreate:    !o.autoCreate,
 		RankInterval:    o.rankInterval,
 		DrainDelay:      o.drainDelay,
@@ -177,6 +192,24 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 		Log:             log,
 	})
 	return d, o.explain(err)
+}
+
+// centrifugo returns what there is to do with and in place of a Centrifugo; both
+// are nil if that is nothing.
+func (o *server) centrifugo(file sections) (streams *centrifugo.Config, publisher *centrifugo.PublisherOptions, err error) {
+	if o.realtime == nil {
+		return nil, nil, nil
+	}
+	if streams, err = file.streams(); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case o.realtime.value == "centrifugo":
+		publisher, err = file.publisher()
+	case file.has("centrifugo"):
+		err = file.locate("", &centrifugo.SettingError{Setting: "centrifugo", Message: "says how to reach a Centrifugo that nothing is brought to: realtime is " + o.realtime.value + ", not centrifugo"})
+	}
+	return streams, publisher, err
 }
 
 // unlessStopped is an error, but not that of being told to stop before there
