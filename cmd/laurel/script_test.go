@@ -80,23 +80,42 @@ type child struct {
 const patience = 30 * time.Second
 
 func launch(ts *testscript.TestScript, name string, args ...string) *child {
-	path, err := exec.LookPath("laurel")
-	ts.Check(err)
-	c := &child{cmd: exec.Command(path, args...), open: 2} //nolint:noctx // it ends with its script
-	c.changed = sync.NewCond(&c.mu)
-	c.cmd.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GOCOVERDIR"} {
-		c.cmd.Env = append(c.cmd.Env, name+"="+ts.Getenv(name))
+	var environ []string
+	for _, name := range inherited {
+		environ = append(environ, name+"="+ts.Getenv(name))
 	}
-	out, err := c.cmd.StdoutPipe()
+	c, err := begin(ts.Getenv("WORK"), environ, args...)
 	ts.Check(err)
-	errs, err := c.cmd.StderrPipe()
-	ts.Check(err)
-	ts.Check(c.cmd.Start())
-	c.output.Go(func() { c.collect(out, &c.out) })
-	c.output.Go(func() { c.collect(errs, &c.err) })
 	ts.Value(childrenKey{}).(children)[name] = c
 	return c
+}
+
+// inherited are the variables that a child has of its parent's environment.
+var inherited = []string{"PATH", "HOME", "TMPDIR", "GOCOVERDIR"}
+
+// begin starts `laurel args…`.
+func begin(dir string, environ []string, args ...string) (*child, error) {
+	path, err := exec.LookPath("laurel")
+	if err != nil {
+		return nil, err
+	}
+	c := &child{cmd: exec.Command(path, args...), open: 2} //nolint:noctx // it ends with its test
+	c.changed = sync.NewCond(&c.mu)
+	c.cmd.Dir, c.cmd.Env = dir, environ
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	errs, err := c.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	c.output.Go(func() { c.collect(out, &c.out) })
+	c.output.Go(func() { c.collect(errs, &c.err) })
+	return c, nil
 }
 
 func (c *child) collect(from io.Reader, to *strings.Builder) {
@@ -147,12 +166,14 @@ func (c *child) printed() string {
 	return c.all.String()
 }
 
+var listening = regexp.MustCompile(`listening on (http://\S+)`)
+
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME args…")
 	}
 	c := launch(ts, args[0], args[1:]...)
-	match, err := c.await(regexp.MustCompile(`listening on (http://\S+)`))
+	match, err := c.await(listening)
 	ts.Check(err)
 	name := strings.ToUpper(args[0])
 	ts.Setenv(name+"_URL", match[1])

@@ -264,34 +264,15 @@ func settled(tb testing.TB, client rueidis.Client) {
 	})
 }
 
-// update does what the tutorial's script does, from its description: it adds to
-// a member's score in a sorted set, counts versions in a hash that has an epoch
-// too, and appends the whole table as a publish command, trimmed to about ten
-// thousand.
-const update = `
-local board, state, stream = KEYS[1], KEYS[2], KEYS[3]
-redis.call('ZINCRBY', board, ARGV[2], ARGV[1])
-if redis.call('HEXISTS', state, 'epoch') == 0 then
-  redis.call('HSET', state, 'epoch', redis.call('TIME')[1], 'version', '0')
-end
-local version = redis.call('HINCRBY', state, 'version', 1)
-local epoch = redis.call('HGET', state, 'epoch')
-redis.call('EXPIRE', state, 24 * 60 * 60)
-local rows, flat = {}, redis.call('ZRANGE', board, 0, -1, 'REV', 'WITHSCORES')
-for i = 1, #flat, 2 do
-  rows[#rows + 1] = {name = flat[i], score = tonumber(flat[i + 1])}
-end
-local command = {channel = ARGV[3], data = {leaders = rows}, version = version, version_epoch = epoch}
-redis.call('XADD', stream, 'MAXLEN', '~', 10000, '*', 'method', 'publish', 'payload', cjson.encode(command))
-return version
-`
-
-var updateScript = rueidis.NewLuaScript(update)
-
 func TestTutorialIsPublishedInOrderOfItsVersions(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	client := server.Client(t)
+	script, err := os.ReadFile("testdata/tutorial.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	update := rueidis.NewLuaScript(string(script))
 	w := newWorld()
 	for range 2 { // two nodes with eight workers each
 		run(t, consumerConfig(t, server.URL()), w.handlers())
@@ -302,7 +283,7 @@ func TestTutorialIsPublishedInOrderOfItsVersions(t *testing.T) {
 		wg.Go(func() {
 			for range each {
 				member := []string{"Alice", "Bob", "Charlie", "David", "Eve"}[rand.N(5)]
-				err := updateScript.Exec(t.Context(), client, []string{"leaderboard", "leaderboard-state", testStream},
+				err := update.Exec(t.Context(), client, []string{"leaderboard", "leaderboard-state", testStream},
 					[]string{member, strconv.Itoa(1 + i%10), "leaderboard"}).Error()
 				if err != nil {
 					t.Error(err)

@@ -1,11 +1,12 @@
-package centrifugo
+package main
 
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/http/httptest"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,12 +14,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 
-	"laurel/internal/leaderboard/storetest"
-	"laurel/internal/realtime"
 	"laurel/internal/redistest"
 )
 
@@ -46,8 +44,8 @@ func (s state) number() (sum int) {
 
 var viewers = []string{"plain", "delta", "since"}
 
-// watch opens the page.
-func watch(t *testing.T, address string) *page {
+// openPage opens the page.
+func openPage(t *testing.T, address string) *page {
 	t.Helper()
 	sdk, err := filepath.Abs("../../web/node_modules/centrifuge/build/index.mjs")
 	if err != nil {
@@ -105,7 +103,7 @@ func watch(t *testing.T, address string) *page {
 	return p
 }
 
-// at returns the number of the newest state of each viewer, and of how many there were.
+// at returns the number of a viewer's newest state, and how many it was shown.
 func (p *page) at(viewer string) (newest, seen int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,78 +114,63 @@ func (p *page) at(viewer string) (newest, seen int) {
 	return states[len(states)-1].number(), len(states)
 }
 
+func (p *page) isJoined(viewer string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.joined[viewer]
+}
+
 func (p *page) everybody(is func(viewer string) bool) func() bool {
 	return func() bool { return !slices.ContainsFunc(viewers, func(viewer string) bool { return !is(viewer) }) }
 }
 
-// serveTutorial is Laurel as the tutorial's page needs it: channels and consumer
-// are those of the configuration.
-func serveTutorial(t *testing.T, config Config, options func(*realtime.Options)) (address string) {
-	t.Helper()
-	channels := config.Channel.WithoutNamespace
-	opts := realtime.Options{
-		Origins: config.Client.AllowedOrigins,
-		Channels: &realtime.ChannelOptions{
-			Closed:      !config.Client.Insecure,
-			HistorySize: channels.HistorySize, HistoryTTL: channels.HistoryTTL, HistoryMetaTTL: channels.HistoryMetaTTL,
-			Recovery: channels.ForceRecovery, Cache: channels.ForceRecoveryMode == "cache", Auto: channels.AutoCacheRecover,
-			AllowDelta: len(channels.AllowedDeltaTypes) > 0, AlwaysDelta: channels.DeltaPublish,
-		},
-	}
-	options(&opts)
-	node, err := realtime.New(storetest.NewModel(), opts)
+// The tutorial's script, called by eight writers at once, and the SDK of the
+// tutorial's page at the other end, before servers with the configuration that
+// the documentation has for it.
+func TestTutorialRunsUnchanged(t *testing.T) {
+	script, err := os.ReadFile("../../internal/centrifugo/testdata/tutorial.lua")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := node.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	server := httptest.NewServer(node.Handler())
-	t.Cleanup(func() { stop(); running.Wait(); server.Close() })
-	run(t, config.Consumers[0], Handlers{
-		Publish: func(ctx context.Context, p Publication) error { return node.Send(ctx, realtime.Message(p)) },
-	})
-	return "ws" + strings.TrimPrefix(server.URL, "http") + "/connection/websocket"
-}
-
-// The tutorial's script, called by eight writers at once, and the SDK of the
-// tutorial's page at the other end.
-func TestTutorialRunsUnchanged(t *testing.T) {
+	updateScript := rueidis.NewLuaScript(string(script))
 	for _, test := range []struct {
 		name    string
-		workers string
+		workers int
+		nodes   int  // that share a Redis; 0: one that does not
 		every   bool // state is shown, not only the newest
 	}{
-		{"one worker shows every state", "num_workers: 1", true},
-		{"eight workers show newer and newer states", "num_workers: 8", false},
+		{"one worker shows every state", 1, 0, true},
+		{"eight workers show newer and newer states", 8, 0, false},
+		{"eight workers on each of two nodes do so too", 8, 2, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			client := server.Client(t)
-			text := strings.Replace(strings.Replace(tutorial, "redis:6379", server.Addr(), 1), "num_workers: 8", test.workers, 1)
-			config, err := parseYAML(t, text)
-			if err != nil {
-				t.Fatal(err)
+			settings := []string{"redis:6379", server.Addr(), "num_workers: 8", fmt.Sprint("num_workers: ", test.workers), "listen: :8000", "listen: 127.0.0.1:0"}
+			if test.nodes == 0 {
+				settings = append(settings, "data: /var/lib/laurel", "data: boards")
+			} else {
+				settings = append(settings, "data: /var/lib/laurel", "redis: "+server.URL())
 			}
+			config := documented(t, "without_namespace", settings...)
 			update := func() {
-				if err := updateScript.Exec(t.Context(), client, []string{"leaderboard", "leaderboard-state", testStream},
-					[]string{[]string{"Alice", "Bøb", "Чарли", "David 🏆", "Eve"}[time.Now().UnixNano()%5], "1", "leaderboard"}).Error(); err != nil {
+				if err := updateScript.Exec(t.Context(), client, []string{"leaderboard", "leaderboard-state", "leaderboard-stream"},
+					[]string{[]string{"Alice", "Bøb", "Чарли", "David 🏆", "Eve"}[rand.N(5)], "1", "leaderboard"}).Error(); err != nil {
 					t.Error(err)
 				}
 			}
 			update() // before anybody is there
-			page := watch(t, serveTutorial(t, config, func(*realtime.Options) {}))
-			until(t, "each viewer has subscribed, and one was given what there was", page.everybody(func(viewer string) bool {
-				page.mu.Lock()
-				defer page.mu.Unlock()
-				return page.joined[viewer] && (viewer != "since" || len(page.states[viewer]) == 1)
+			srv := serve(t, "--config", config)
+			for range test.nodes - 1 {
+				serve(t, "--config", config)
+			}
+			// Who comes before the entry is read is shown it as a publication, who comes later in the answer.
+			page := openPage(t, "ws"+strings.TrimPrefix(srv.url, "http")+"/connection/websocket")
+			eventually(t, "each viewer has subscribed, and one was given what there was", page.everybody(func(viewer string) bool {
+				newest, _ := page.at(viewer)
+				return page.isJoined(viewer) && (viewer != "since" || newest == 1)
 			}))
-			settled(t, client)
 			const updates = 400
 			var writers sync.WaitGroup
 			for range 8 {
@@ -198,22 +181,22 @@ func TestTutorialRunsUnchanged(t *testing.T) {
 				})
 			}
 			writers.Wait()
-			until(t, "each viewer has the last state", page.everybody(func(viewer string) bool {
+			eventually(t, "each viewer has the last state", page.everybody(func(viewer string) bool {
 				newest, _ := page.at(viewer)
 				return newest == updates+1
 			}))
 			page.mu.Lock()
 			defer page.mu.Unlock()
+			wanted, err := client.Do(t.Context(), client.B().Zrange().Key("leaderboard").Min("0").Max("-1").Rev().Withscores().Build()).AsZScores()
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, viewer := range viewers {
 				states := page.states[viewer]
 				for i := 1; i < len(states); i++ {
 					if a, b := states[i-1].number(), states[i].number(); b <= a || test.every && b != a+1 {
 						t.Errorf("%s was shown state %d after %d", viewer, b, a)
 					}
-				}
-				wanted, err := client.Do(t.Context(), client.B().Zrange().Key("leaderboard").Min("0").Max("-1").Rev().Withscores().Build()).AsZScores()
-				if err != nil {
-					t.Fatal(err)
 				}
 				var got []rueidis.ZScore
 				for _, row := range states[len(states)-1] {
