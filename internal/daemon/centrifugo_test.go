@@ -98,7 +98,7 @@ func TestScoresComeByAStream(t *testing.T) {
 		`{"member":"Ada","score":1}`,
 		`{"board":"not a board","member":"Ada","score":1}`,
 		`{"board":"monthly","member":"Ada","score":1}`,
-		`{"board":"weekly","submissions":[{"member":"Grace","score":9},{"member":"Ada","score":9007199254740991}]}`,
+		`{"board":"weekly","submissions":[{"member":"Grace","score":9},{"member":"Ada","score":9007199254740992}]}`,
 		`[]`,
 		`{"board":"weekly","submissions":[{"member":"Grace","score":9},{"member":"Ada","score":1}]}`,
 	} {
