@@ -47,6 +47,7 @@ func Parts() []Part {
 		{"publish", "the cost of a publication, by the size of the board", false, measurePublish},
 		{"restart", "from the start of the process to listening", false, measureRestart},
 		{"memory", "bytes an entry and bytes an idle connection", false, measureMemory},
+		{"nodes", "two nodes on one Redis: from a publication to the viewers of both, and what a message costs", false, measureNodes},
 		{"load", "20,000 submits a second on 1 M members with 100 viewers", false, measureLoad},
 	}
 }
@@ -120,6 +121,10 @@ type sizes struct {
 	warm        time.Duration // of the load: until everything that grows to a size, such as the store's buffers, has it
 	load        time.Duration
 	interval    time.Duration // between two looks at the load
+
+	nodeViewers        int           // on each of two nodes
+	nodeRate           float64       // submits a second to both
+	nodeWarm, nodeLoad time.Duration // of the load on them
 }
 
 var full = sizes{
@@ -128,6 +133,7 @@ var full = sizes{
 	restarts: []int{1_000_000, 10_000_000}, boards: []int{1000, 100_000, 1_000_000},
 	samples: 150, published: 10, connections: 5000,
 	viewers: 100, rate: 20_000, warm: 45 * time.Second, load: 75 * time.Second, interval: 5 * time.Second,
+	nodeViewers: 1000, nodeRate: 1000, nodeWarm: 5 * time.Second, nodeLoad: 25 * time.Second,
 }
 
 var quick = sizes{
@@ -136,6 +142,7 @@ var quick = sizes{
 	restarts: []int{1000, 2000}, boards: []int{1000, 2000},
 	samples: 5, published: 2, connections: 20,
 	viewers: 5, rate: 1000, warm: 500 * time.Millisecond, load: time.Second, interval: 500 * time.Millisecond,
+	nodeViewers: 30, nodeRate: 200, nodeWarm: 300 * time.Millisecond, nodeLoad: 2 * time.Second,
 }
 
 // newDir returns a path for a data directory.

@@ -138,3 +138,19 @@ func TestConnReadsAnswers(t *testing.T) {
 		})
 	}
 }
+
+func TestReadArray(t *testing.T) {
+	in := bufio.NewReader(strings.NewReader("*3\r\n$10\r\npsubscribe\r\n$2\r\na*\r\n:1\r\n*1\r\n$3\r\n\r\n\x00\r\n-ERR no\r\n"))
+	for _, want := range [][][]byte{{[]byte("psubscribe"), []byte("a*"), nil}, {[]byte("\r\n\x00")}} {
+		got, err := readArray(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("array (-want +got):\n%s", diff)
+		}
+	}
+	if _, err := readArray(in); err == nil || !strings.Contains(err.Error(), "-ERR no") {
+		t.Errorf("a refusal is read as %v", err)
+	}
+}

@@ -53,7 +53,7 @@ func measureDelay(ctx context.Context, b *bench) (err error) {
 		var d delays
 		var achieved float64
 		if c.boards == nil {
-			d, err = trace(ctx, p, v, b.size.samples, c.pause)
+			d, err = trace(ctx, p, v, benchBoard, b.size.samples, c.pause)
 		} else {
 			d, achieved, err = b.traceUnder(ctx, p, v, c.boards, boardMembers, c.pause)
 		}
@@ -94,7 +94,7 @@ func (b *bench) traceUnder(ctx context.Context, p *process, v *viewer, boards []
 	var wg sync.WaitGroup
 	var loadErr error
 	wg.Go(func() { loadErr = o.run(loading) })
-	d, err := trace(ctx, p, v, b.size.samples, pause)
+	d, err := trace(ctx, p, v, benchBoard, b.size.samples, pause)
 	stop()
 	wg.Wait()
 	total, _ := o.stats()
@@ -104,13 +104,13 @@ func (b *bench) traceUnder(ctx context.Context, p *process, v *viewer, boards []
 // trace sends so many scores one after the other, and waits for each until the
 // viewer has a table with it. With a context that ends it returns those it has
 // and the context's error.
-func trace(ctx context.Context, p *process, v *viewer, samples int, pause func() time.Duration) (d delays, err error) {
+func trace(ctx context.Context, p *process, v *viewer, board string, samples int, pause func() time.Duration) (d delays, err error) {
 	c, err := dial(context.WithoutCancel(ctx), p.addr)
 	if err != nil {
 		return d, err
 	}
 	defer c.Close()
-	request := single(p, benchBoard, memberName(0), 1) // which changes the top
+	request := single(p, board, memberName(0), 1) // which changes the top
 	for range samples {
 		if err := sleep(ctx, pause()); err != nil {
 			return d, err

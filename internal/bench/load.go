@@ -56,7 +56,7 @@ func measureLoad(ctx context.Context, b *bench) (err error) {
 	wg.Go(func() { loadErr = o.run(loading) })
 	wg.Go(func() {
 		pause := func() time.Duration { return 50*time.Millisecond + rand.N(100*time.Millisecond) }
-		if d, traceErr = trace(loading, p, viewers[0], math.MaxInt, pause); errors.Is(traceErr, loading.Err()) {
+		if d, traceErr = trace(loading, p, viewers[0], benchBoard, math.MaxInt, pause); errors.Is(traceErr, loading.Err()) {
 			traceErr = nil
 		}
 	})

@@ -64,8 +64,7 @@ func watch(ctx context.Context, p *process, board string) (*viewer, error) {
 		return nil, err
 	}
 	v := &viewer{conn: c, done: make(chan struct{}), changed: make(chan struct{})}
-	commands := fmt.Sprintf(`{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"board:%s","delta":"fossil"}}`, board)
-	if err := c.WriteMessage(websocket.TextMessage, []byte(commands)); err != nil {
+	if err := c.WriteMessage(websocket.TextMessage, subscription(board)); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	go v.read()
@@ -74,6 +73,11 @@ func watch(ctx context.Context, p *process, board string) (*viewer, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// subscription is what a viewer sends first.
+func subscription(board string) []byte {
+	return fmt.Appendf(nil, `{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"board:%s","delta":"fossil"}}`, board)
 }
 
 // connect makes a WebSocket. A server that has just begun to listen may not take
