@@ -458,7 +458,8 @@ func (a *attempt) try(ctx context.Context, f *Feed) {
 	table, seen := encode(a.page)
 	// Two tables with one sum: once in 2^64 comparisons, and until the next change.
 	a.sum = max(1, maphash.Bytes(f.seed, table[:seen])) // 0 is that of a board that was never published
-	if f.knows(a.shown, a.sum, a.page.Epoch) {
+	// Viewers may not have taken the table of a deletion whose rev was not known yet.
+	if f.knows(a.shown, a.sum, a.page.Epoch) && (!a.gone || a.page.Rev == a.shown.rev) {
 		a.skipped = true
 		return
 	}

@@ -476,6 +476,44 @@ func TestRunPublishesDeletion(t *testing.T) {
 	})
 }
 
+// behind is a store whose log first tells of a change that is not the newest of
+// its board.
+type behind struct {
+	*storetest.Model
+	first []leaderboard.Change
+}
+
+func (s *behind) Changes(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error) {
+	if told := s.first; told != nil {
+		s.first = nil
+		return told, after, nil
+	}
+	time.Sleep(ms) // so that the board's window is still open
+	return s.Model.Changes(ctx, after, limit)
+}
+
+// Who reads of an earlier change that the board is gone does not know the rev of
+// its deletion. Viewers may have a table of that earlier rev, and take only a newer one.
+func TestRunPublishesDeletionThatIsToldLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.submit("race", "alice", 7)
+		if err := w.service.DeleteBoard(t.Context(), "race"); err != nil {
+			t.Fatal(err)
+		}
+		source := &behind{Model: w.store, first: []leaderboard.Change{{Board: "race", Rev: 2}}}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- feed.New(source, w, feed.Options{}).Run(ctx) }()
+		time.Sleep(10 * time.Second)
+		want(t, "revs", revs(w.take()), []uint64{2, 3})
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}
+
 // Deleting and creating a board in turn is no way around its interval.
 func TestRunKeepsIntervalThroughDeletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
