@@ -16,10 +16,11 @@ type Settings struct {
 	RankStyle  string `json:"rank_style,omitempty"`  // "ordinal" 1 2 3 4 or "competition" 1 2 2 4
 	Top        int    `json:"top,omitempty"`         // entries that viewers are sent, 1 to 500
 	IntervalMS int    `json:"interval_ms,omitempty"` // milliseconds between two publications at the least
+	ZSet       string `json:"zset,omitempty"`        // key of a sorted set in Redis that another program writes and that the board shows
 }
 
 // Patch changes settings of a board; what is zero stays as it is. A board's
-// order, decimals and ties never change.
+// order, decimals, ties and ZSet never change.
 type Patch struct {
 	Policy     string `json:"policy,omitempty"`
 	RankStyle  string `json:"rank_style,omitempty"`
@@ -83,7 +84,7 @@ type Entry struct {
 	Score     Score           `json:"score"`
 	Rank      int             `json:"rank"` // 1-based
 	Data      json.RawMessage `json:"data,omitempty"`
-	UpdatedAt time.Time       `json:"updated_at,omitzero"` // zero in a table that is watched
+	UpdatedAt time.Time       `json:"updated_at,omitzero"` // zero in a table that is watched, and on a board that shows a ZSET
 }
 
 // Standing is one member's entry.

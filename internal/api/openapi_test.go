@@ -373,7 +373,8 @@ func TestEveryDescribedFieldIsRead(t *testing.T) {
 				method, path, _ := strings.Cut(target[name], " ")
 				got := s.send(method, path, string(text))
 				fixed := name == "BoardPatch" && got.status == http.StatusConflict && got.code() == string(leaderboard.CodeImmutableSetting)
-				if got.status > 299 && !fixed {
+				elsewhere := property == "zset" && strings.Contains(got.body, "serve --redis") // read, and refused by this store
+				if got.status > 299 && !fixed && !elsewhere {
 					t.Errorf("%s %s: %d %s", name, text, got.status, got.body)
 				}
 				if p.Default != nil && name == "BoardPatch" {
@@ -496,7 +497,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	at := timestamp{clock}
 	position := Position{Board: "b", Season: 2, Rev: 1<<53 - 1, Epoch: "e", Total: 3}
 	one := entry{Member: "a \"<&\u2028\x7f☃", Score: score{-1250, 2}, Rank: 7, Data: data, UpdatedAt: at}
-	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, at, 1, 2, "e", 3}
+	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, "scores", at, 1, 2, "e", 3}
 	done := result{"a", true, "not_better", nullScore{score{5, 1}, true}, 4, nullScore{score{-3, 0}, true}, 5}
 	for _, a := range []answer{
 		full,

@@ -63,6 +63,7 @@ var codes = []struct {
 	{codeBodyTooSlow, http.StatusRequestTimeout, "The body did not arrive in time."},
 	{leaderboard.CodeBoardExists, http.StatusConflict, "There is a board of this id."},
 	{leaderboard.CodeImmutableSetting, http.StatusConflict, "The setting is fixed when the board is created."},
+	{leaderboard.CodeReadOnly, http.StatusConflict, "The board shows a ZSET that another program writes; write there."},
 	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large."},
 	{codeMediaType, http.StatusUnsupportedMediaType, "The body is not `application/json`."},
 	{codeInternal, http.StatusInternalServerError, "A bug or damage; the server's log has the cause."},

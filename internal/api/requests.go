@@ -27,6 +27,7 @@ type Settings struct {
 	RankStyle *leaderboard.RankStyle `json:"rank_style,omitempty" enum:"ordinal,competition" default:"ordinal" doc:"How equal scores are numbered: 1 2 3 4, or 1 2 2 4"`
 	Top       *int                   `json:"top,omitempty" minimum:"1" maximum:"500" default:"100" doc:"Entries that viewers are sent"`
 	Interval  *int                   `json:"interval_ms,omitempty" minimum:"20" maximum:"60000" default:"100" doc:"Milliseconds between two publications at the least"`
+	ZSet      *string                `json:"zset,omitempty" minLength:"0" maxLength:"512" doc:"The key of a sorted set in Redis that another program writes and that the board shows. The board itself is read-only then. Needs a server on Redis. Fixed at creation"`
 }
 
 var settingNames = fieldsOf[Settings]()
@@ -48,6 +49,8 @@ func (p *Settings) field(s *scanner, name string) {
 		p.Top = new(s.integer(name))
 	case "interval_ms":
 		p.Interval = new(s.integer(name))
+	case "zset":
+		p.ZSet = new(s.string(name))
 	default:
 		panic("api: field " + name + " of a type is not decoded")
 	}
@@ -86,6 +89,7 @@ func (b *newBoard) board() (leaderboard.Board, error) {
 	override(&created.RankStyle, b.RankStyle)
 	override(&created.Top, b.Top)
 	override(&created.Interval, b.Interval)
+	override(&created.ZSet, b.ZSet)
 	return created, created.Validate()
 }
 

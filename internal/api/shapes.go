@@ -130,6 +130,7 @@ type board struct {
 	RankStyle leaderboard.RankStyle `json:"rank_style" enum:"ordinal,competition" doc:"How equal scores are numbered: 1 2 3 4, or 1 2 2 4"`
 	Top       int                   `json:"top" minimum:"1" maximum:"500" doc:"Entries that viewers are sent"`
 	Interval  int                   `json:"interval_ms" minimum:"20" maximum:"60000" doc:"Milliseconds between two publications at the least"`
+	ZSet      string                `json:"zset,omitempty" doc:"The key of the sorted set in Redis that the board shows; absent if it has its own entries"`
 	CreatedAt timestamp             `json:"created_at"`
 	Season    int                   `json:"season" minimum:"1" doc:"The current season, counted from 1"`
 	Rev       uint64                `json:"rev" doc:"The board's change number"`
@@ -141,7 +142,7 @@ func boardOf(v leaderboard.View) board {
 	b := v.Board
 	return board{
 		ID: b.ID, Order: b.Order, Policy: b.Policy, Decimals: b.Decimals, Ties: b.Ties, RankStyle: b.RankStyle,
-		Top: b.Top, Interval: b.Interval, CreatedAt: timestamp{b.CreatedAt},
+		Top: b.Top, Interval: b.Interval, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
 		Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total,
 	}
 }
@@ -156,6 +157,9 @@ func (b board) appendJSON(to []byte) []byte {
 	to = appendText(to, "rank_style", string(b.RankStyle))
 	to = appendInt(to, "top", b.Top)
 	to = appendInt(to, "interval_ms", b.Interval)
+	if b.ZSet != "" {
+		to = appendText(to, "zset", b.ZSet)
+	}
 	to = appendTime(appendField(to, "created_at"), b.CreatedAt.Time)
 	to = appendInt(to, "season", b.Season)
 	to = strconv.AppendUint(appendField(to, "rev"), b.Rev, 10)
@@ -249,7 +253,7 @@ type entry struct {
 	Score     score      `json:"score"`
 	Rank      int        `json:"rank" minimum:"1" doc:"Counted from 1, by the board's rank style"`
 	Data      storedData `json:"data,omitempty" doc:"What was given with a submission"`
-	UpdatedAt timestamp  `json:"updated_at" doc:"When the entry last changed"`
+	UpdatedAt timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
 }
 
 func entryOf(e leaderboard.Entry, decimals int) entry {
@@ -268,6 +272,9 @@ func (e *entry) appendPlace(to []byte) []byte {
 func (e *entry) appendRest(to []byte) []byte {
 	if len(e.Data) > 0 {
 		to = append(appendField(to, "data"), e.Data...)
+	}
+	if e.UpdatedAt.IsZero() {
+		return to
 	}
 	return appendTime(appendField(to, "updated_at"), e.UpdatedAt.Time)
 }
@@ -317,7 +324,7 @@ type standing struct {
 	Rank       int        `json:"rank" minimum:"1" doc:"Counted from 1, by the board's rank style"`
 	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"The share of the other members that stand below this rank: 100 for the first, 0 for the last"`
 	Data       storedData `json:"data,omitempty" doc:"What was given with a submission"`
-	UpdatedAt  timestamp  `json:"updated_at" doc:"When the entry last changed"`
+	UpdatedAt  timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
 	Position
 }
 

@@ -14,6 +14,7 @@ const (
 	MaxBoardID   = 64   // bytes in a board's id
 	MaxMember    = 128  // bytes in a member
 	MaxData      = 1024 // bytes in an entry's data, as compact JSON
+	MaxZSet      = 512  // bytes in the key of a ZSET that a board shows
 	MaxDecimals  = 6
 	MaxTop       = 500
 	MaxBatch     = 1000 // operations in a batch
@@ -63,8 +64,8 @@ const (
 	Competition RankStyle = "competition" // 1 2 2 4: equal scores share a rank, and the next ranks are left out
 )
 
-// Board is the settings of a leaderboard. Its id, order and decimals never
-// change; the rest may be patched.
+// Board is the settings of a leaderboard. Its id, order, decimals, ties and ZSet
+// never change; the rest may be patched.
 type Board struct {
 	ID        string    `json:"id"`
 	Order     Order     `json:"order"`
@@ -75,6 +76,11 @@ type Board struct {
 	Top       int       `json:"top"`         // entries that viewers are sent, 1 to MaxTop
 	Interval  int       `json:"interval_ms"` // milliseconds between two publications at the least
 	CreatedAt time.Time `json:"created_at"`
+
+	// ZSet, if it is not empty, is the key of a sorted set of Redis that another
+	// program writes and that the board shows: policy and ties mean nothing then, and the
+	// board itself cannot be written. Only the store on Redis knows such boards.
+	ZSet string `json:"zset,omitempty"`
 }
 
 // WithDefaults returns b with every setting that is zero set to its default.
@@ -120,7 +126,18 @@ func (b Board) Validate() error {
 	if err := within("top", b.Top, 1, MaxTop); err != nil {
 		return err
 	}
+	if err := validateZSet(b.ZSet); err != nil {
+		return err
+	}
 	return within("interval_ms", b.Interval, int(MinInterval/time.Millisecond), int(MaxInterval/time.Millisecond))
+}
+
+// validateZSet accepts the keys of Redis that JSON can carry and a log can show.
+func validateZSet(key string) error {
+	if len(key) > MaxZSet || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
+		return Errorf(CodeInvalidBoard, "zset is %s, must be a key of at most %d bytes of UTF-8 without control characters", quote(key), MaxZSet)
+	}
+	return nil
 }
 
 func oneOf[T ~string](setting string, got T, valid ...T) error {
@@ -155,8 +172,8 @@ func (b Board) Better(score, than int64) bool {
 }
 
 // Patch changes settings of a board; a nil field leaves its setting as it is.
-// Order, decimals and ties are part of how entries are kept, so they are here
-// only to be refused by name when they differ.
+// Order, decimals, ties and ZSet are part of how entries are kept, so they are
+// here only to be refused by name when they differ.
 type Patch struct {
 	Order     *Order     `json:"order,omitempty"`
 	Decimals  *int       `json:"decimals,omitempty"`
@@ -165,6 +182,7 @@ type Patch struct {
 	RankStyle *RankStyle `json:"rank_style,omitempty"`
 	Top       *int       `json:"top,omitempty"`
 	Interval  *int       `json:"interval_ms,omitempty"`
+	ZSet      *string    `json:"zset,omitempty"`
 }
 
 // Apply returns b as p changes it, or the error of [Board.Validate], or one
@@ -178,6 +196,9 @@ func (p Patch) Apply(b Board) (Board, error) {
 	}
 	if changes(p.Ties, b.Ties) {
 		return b, immutable(b.ID, "ties")
+	}
+	if changes(p.ZSet, b.ZSet) {
+		return b, immutable(b.ID, "zset")
 	}
 	set(&b.Policy, p.Policy)
 	set(&b.RankStyle, p.RankStyle)

@@ -52,6 +52,11 @@ func TestValidateNamesTheSettingThatIsOutOfRange(t *testing.T) {
 		{func(b *leaderboard.Board) { b.Top = -1 }, "top is -1"},
 		{func(b *leaderboard.Board) { b.Interval = 19 }, "interval_ms is 19, must be from 20 to 60000"},
 		{func(b *leaderboard.Board) { b.Interval = 60001 }, "interval_ms is 60001"},
+		{func(b *leaderboard.Board) { b.ZSet = "game:{eu}:scores" }, ""},
+		{func(b *leaderboard.Board) { b.ZSet = strings.Repeat("k", 512) }, ""},
+		{func(b *leaderboard.Board) { b.ZSet = strings.Repeat("k", 513) }, "zset is"},
+		{func(b *leaderboard.Board) { b.ZSet = "a\nb" }, "zset is"},
+		{func(b *leaderboard.Board) { b.ZSet = "\xff" }, "zset is"},
 	} {
 		b := leaderboard.Board{ID: "race"}.WithDefaults()
 		test.change(&b)
@@ -141,6 +146,8 @@ func TestPatch(t *testing.T) {
 		"order":           {leaderboard.Patch{Order: new(leaderboard.Ascending)}, nil, leaderboard.CodeImmutableSetting},
 		"decimals":        {leaderboard.Patch{Decimals: new(0)}, nil, leaderboard.CodeImmutableSetting},
 		"ties":            {leaderboard.Patch{Ties: new(leaderboard.LatestTie)}, nil, leaderboard.CodeImmutableSetting},
+		"zset":            {leaderboard.Patch{ZSet: new("scores")}, nil, leaderboard.CodeImmutableSetting},
+		"the same zset":   {leaderboard.Patch{ZSet: new("")}, func(*leaderboard.Board) {}, ""},
 		"unknown order":   {leaderboard.Patch{Order: new(leaderboard.Order("up"))}, nil, leaderboard.CodeImmutableSetting},
 		"unknown policy":  {leaderboard.Patch{Policy: new(leaderboard.Policy("max"))}, nil, leaderboard.CodeInvalidBoard},
 		"empty policy":    {leaderboard.Patch{Policy: new(leaderboard.Policy(""))}, nil, leaderboard.CodeInvalidBoard},

@@ -24,6 +24,7 @@ const (
 	CodeMemberNotFound     Code = "member_not_found"    // the member is not on the board
 	CodeSeasonNotFound     Code = "season_not_found"    //
 	CodeImmutableSetting   Code = "immutable_setting"   // a setting that is fixed at the board's creation
+	CodeReadOnly           Code = "read_only"           // the board shows what another program writes
 	CodeStorageUnavailable Code = "storage_unavailable" // the store does not take writes for now; try again
 	CodeShuttingDown       Code = "shutting_down"       // the store is closed or being closed
 )
@@ -65,6 +66,7 @@ var (
 	ErrBoardExists        = &Error{Code: CodeBoardExists, Message: "board exists"}
 	ErrMemberNotFound     = &Error{Code: CodeMemberNotFound, Message: "member not found"}
 	ErrSeasonNotFound     = &Error{Code: CodeSeasonNotFound, Message: "season not found"}
+	ErrReadOnly           = &Error{Code: CodeReadOnly, Message: "board is read-only"}
 	ErrStorageUnavailable = &Error{Code: CodeStorageUnavailable, Message: "storage unavailable"}
 	ErrShuttingDown       = &Error{Code: CodeShuttingDown, Message: "shutting down"}
 )

@@ -31,7 +31,9 @@ type Store interface {
 type Writer interface {
 	// CreateBoard makes an empty board with valid settings. Its rev is 1, or,
 	// if a board of this id was deleted, one more than the last rev of that one.
-	// It returns [ErrBoardExists] if there is one.
+	// It returns [ErrBoardExists] if there is one, and an error with the code
+	// [CodeInvalidBoard] if the board is one that the store cannot keep; see
+	// Board.ZSet.
 	CreateBoard(ctx context.Context, b Board) (View, error)
 
 	// PatchBoard changes settings; that is one change, even if each is as it was:
@@ -138,7 +140,7 @@ const OnceTTL = 24 * time.Hour
 const MaxOnce = 256
 
 // BatchError says which operation of a batch failed. Behind it is an [Error]:
-// [ErrBoardNotFound], [ErrMemberNotFound] (of Remove), or one with the code
+// [ErrBoardNotFound], [ErrReadOnly], [ErrMemberNotFound] (of Remove), or one with the code
 // [CodeTooManyDecimals] or [CodeScoreOutOfRange].
 type BatchError struct {
 	Index int // in Batch.Ops
@@ -226,7 +228,7 @@ type Entry struct {
 	Rank      int             // 1-based, by the board's rank style
 	Seq       uint64          // the rev at which the member reached Score; orders ties
 	Data      json.RawMessage // a compact JSON object, or nil; not to be changed
-	UpdatedAt time.Time       // of the last accepted change, in whole milliseconds
+	UpdatedAt time.Time       // of the last accepted change, in whole milliseconds; zero if nobody knows
 }
 
 // Position returns the entry's place in the board's order.

@@ -192,6 +192,9 @@ func (s *Store) Apply(ctx context.Context, b leaderboard.Batch) (leaderboard.Out
 
 // CreateBoard makes a board; see [leaderboard.Writer].
 func (s *Store) CreateBoard(ctx context.Context, b leaderboard.Board) (leaderboard.View, error) {
+	if b.ZSet != "" {
+		return leaderboard.View{}, leaderboard.Errorf(leaderboard.CodeInvalidBoard, "zset is %q: a ZSET can only be shown by a server that keeps its boards in Redis (serve --redis)", b.ZSet)
+	}
 	r := newRequest(createBoard)
 	b.CreatedAt = time.UnixMilli(b.CreatedAt.UnixMilli()).UTC() // as it is after a restart
 	r.board = b

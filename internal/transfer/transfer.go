@@ -63,8 +63,8 @@ func Copy(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, pr
 // equal ones are concerned: from the top, or where the latest of equals stands
 // first, from the bottom.
 func copyBoard(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, v leaderboard.View) error {
-	if _, err := to.CreateBoard(ctx, v.Board); err != nil {
-		return err
+	if _, err := to.CreateBoard(ctx, v.Board); err != nil || v.Board.ZSet != "" {
+		return err // the entries of a ZSET are not ours
 	}
 	for done := 0; done < v.Total; done += entriesPage {
 		r := leaderboard.Range{Offset: done, Limit: entriesPage}
