@@ -74,7 +74,9 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 				b.index[op.Member] = m
 			}
 			encoded := encodedOp{board: i, member: m, kind: kindRemove}
-			if op.Kind != leaderboard.Remove {
+			if b.settings.board.ZSet != "" {
+				encoded.kind = kindBadScore // there is none that it can have
+			} else if op.Kind != leaderboard.Remove {
 				var err error
 				if encoded.scaled, err = op.Score.Scaled(b.settings.board.Decimals); err != nil {
 					encoded.kind = kindBadScore
@@ -367,6 +369,10 @@ func (e *encoder) readFailure(r *reader, why byte, batch leaderboard.Batch, firs
 	case 'M':
 		failed.Err = memberNotFound(op.Member, op.Board)
 	case 'X':
+		if b.settings.board.ZSet != "" {
+			failed.Err = readOnly(&b.settings.board)
+			break
+		}
 		var has *leaderboard.Record
 		if there {
 			has = &leaderboard.Record{Score: had}

@@ -12,6 +12,9 @@ import (
 
 // CreateBoard makes an empty board with valid settings.
 func (s *Store) CreateBoard(ctx context.Context, b leaderboard.Board) (leaderboard.View, error) {
+	if err := s.adoptable(ctx, b); err != nil {
+		return leaderboard.View{}, err
+	}
 	return s.change(ctx, "create", b.ID, b, "")
 }
 
@@ -53,7 +56,7 @@ func (s *Store) change(ctx context.Context, what, id string, b leaderboard.Board
 		return leaderboard.View{}, fmt.Errorf("settings of board %q: %w", id, err)
 	}
 	p := s.partition(id)
-	args := []string{"", s.logCap, what, id, string(text), letters(b), revision}
+	args := []string{"", s.logCap, what, id, string(text), letters(b), revision, b.ZSet}
 	for attempts := 0; ; attempts++ {
 		answer, err := p.changeOnce(ctx, id, args)
 		if err != nil {
@@ -83,7 +86,12 @@ func (s *Store) change(ctx context.Context, what, id string, b leaderboard.Board
 				return leaderboard.View{}, err
 			}
 		}
-		return leaderboard.View{Board: b, Season: 1, Rev: rev, Epoch: epoch, Total: total}, nil
+		views := []leaderboard.View{{Board: b, Season: 1, Rev: rev, Epoch: epoch, Total: total}}
+		if b.ZSet != "" {
+			s.adopter.hurry()
+			_ = s.countAdopted(ctx, views) // the change is made, whatever can be read
+		}
+		return views[0], nil
 	}
 }
 
@@ -107,7 +115,7 @@ func (p *partition) changeOnce(ctx context.Context, id string, args []string) (s
 	go func() {
 		defer p.store.batches.Done()
 		defer func() { <-p.single }()
-		keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards}
+		keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards, p.adopted}
 		var r result
 		r.answer, r.err = p.lane.call(context.Background(), scriptChange, keys, args)
 		done <- r

@@ -15,6 +15,7 @@ type keys struct {
 	lease     string // string: the node that tells the changes
 	intents   string // zset: batches over several partitions that are prepared here, by when they may be given up
 	decisions string // hash: what was decided about those whose first operation is on a board of this partition
+	adopted   string // hash: boards that show a ZSET, and its key
 	nodes     string // zset: nodes by when they were heard of; of the first partition alone
 }
 
@@ -22,7 +23,7 @@ func newKeys(prefix string, partition int) keys {
 	p := prefix + ".{" + strconv.Itoa(partition) + "}."
 	return keys{
 		prefix: p, meta: p + "meta", log: p + "log", boards: p + "boards", lease: p + "lease",
-		intents: p + "intents", decisions: p + "decisions", nodes: p + "nodes",
+		intents: p + "intents", decisions: p + "decisions", adopted: p + "adopted", nodes: p + "nodes",
 	}
 }
 

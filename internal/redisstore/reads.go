@@ -68,7 +68,7 @@ func (p *partition) views(ctx context.Context, ids []string) ([]leaderboard.View
 			valid = valid && ok
 		}
 		if valid {
-			return views, nil
+			return views, p.store.countAdopted(ctx, views)
 		}
 	}
 }
@@ -205,7 +205,11 @@ var errNoMember = errors.New("no such member")
 func (s *Store) page(ctx context.Context, at leaderboard.Ref, limit int, where ...string) (page leaderboard.Page, err error) {
 	p := s.partition(at.Board)
 	err = s.read(ctx, p, scriptEntries, at, append([]string{strconv.Itoa(limit)}, where...), func(view leaderboard.View, m []rueidis.RedisMessage) error {
-		page, err = readPage(view, m)
+		if view.Board.ZSet != "" {
+			page, err = s.adoptedPage(ctx, view, limit, where...)
+		} else {
+			page, err = readPage(view, m)
+		}
 		return err
 	})
 	return page, err
@@ -215,7 +219,11 @@ func (s *Store) page(ctx context.Context, at leaderboard.Ref, limit int, where .
 func (s *Store) Lookup(ctx context.Context, at leaderboard.Ref, members []string) (page leaderboard.Page, err error) {
 	p := s.partition(at.Board)
 	err = s.read(ctx, p, scriptLookup, at, members, func(view leaderboard.View, m []rueidis.RedisMessage) error {
-		page, err = readLookup(view, members, m)
+		if view.Board.ZSet != "" {
+			page, err = s.adoptedLookup(ctx, view, members)
+		} else {
+			page, err = readLookup(view, members, m)
+		}
 		return err
 	})
 	return page, err

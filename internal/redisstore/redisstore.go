@@ -87,6 +87,11 @@ type Options struct {
 	// acknowledged; 0 is 65,536. When there are more, all boards of the partition
 	// are told instead.
 	LogCap int
+
+	// Poll is how often a ZSET that a board shows is looked at although Redis
+	// notifies of its changes; 0 is 5 s. Where Redis does not, it is every second, or
+	// more often if Poll is less.
+	Poll time.Duration
 }
 
 const (
@@ -101,6 +106,7 @@ func (o Options) withDefaults() Options {
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.Lease = cmp.Or(o.Lease, 2*time.Second)
 	o.LogCap = cmp.Or(o.LogCap, 1<<16)
+	o.Poll = cmp.Or(o.Poll, 5*time.Second)
 	return o
 }
 
@@ -144,6 +150,7 @@ type Store struct {
 	stop    sync.Once
 	closing error // of Close
 	end     context.CancelFunc
+	adopter *adopter
 	turns   turns // of batches over several partitions
 	lanes   sync.WaitGroup
 	others  sync.WaitGroup // the tender and the tails
@@ -172,6 +179,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		wake:    make(chan struct{}, 1),
 	}
 	s.turns.init()
+	s.adopter = newAdopter(s)
 	s.metrics = newMetrics(s)
 	client, err := connect(opts.Redis)
 	if err != nil {
@@ -221,6 +229,7 @@ func (s *Store) open(ctx context.Context) error {
 	var run context.Context
 	run, s.end = context.WithCancel(context.Background())
 	s.others.Go(func() { s.tend(run) })
+	s.others.Go(func() { s.adopter.run(run) })
 	s.log.Info("store opened", "redis", s.opts.Redis.String(), "prefix", s.opts.Prefix, "partitions", s.partitions,
 		"node", s.session, "took", time.Since(start))
 	return nil

@@ -29,6 +29,7 @@ const (
 	scriptNodes
 	scriptAcked
 	scriptRetell
+	scriptTouch
 
 	scripts // how many there are
 )
@@ -47,6 +48,7 @@ var composition = [scripts][]string{
 	scriptNodes:   {"nodes"},
 	scriptAcked:   {"acked"},
 	scriptRetell:  {"log", "retell"},
+	scriptTouch:   {"log", "adopted_touch"},
 }
 
 func (s script) String() string { return composition[s][len(composition[s])-1] }

@@ -29,6 +29,9 @@ func letters(b leaderboard.Board) string {
 	if b.RankStyle == leaderboard.Competition {
 		k[2] = 'c'
 	}
+	if b.ZSet != "" {
+		k = append(k, 'z')
+	}
 	return string(k)
 }
 

@@ -1,9 +1,10 @@
 -- Creates, patches or deletes a board.
 --
--- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3 what to do: create, patch or delete, 4 board, 5 settings, 6 what scripts need of them
---       (see entries.lua), 7 the revision of the settings that a patch is made to
+--       (see entries.lua), 7 the revision of the settings that a patch is made to,
+--       8 the ZSET that the board shows, or ''
 --
 -- Answers 'G', 'L', 'S' as apply does; 'E' there is such a board, 'N' there is none, 'T' other settings, 'B' and
 -- the lock; or head, I8I8 time and number of the log entry, I8 rev, I8 revision of the settings, I4 entries.
@@ -52,11 +53,15 @@ if what == 'delete' then
   call('HSET', KEYS[4], 'rev', rev)
   call('UNLINK', KEYS[5], KEYS[6])
   call('ZREM', KEYS[7], id)
+  call('HDEL', KEYS[8], id)
 else
   call('HSET', KEYS[4], 'rev', rev, 'sr', sr, 'settings', ARGV[5], 'k', ARGV[6])
   if what == 'create' then
     call('UNLINK', KEYS[5], KEYS[6])
     call('ZADD', KEYS[7], 0, id)
+    if ARGV[8] ~= '' then
+      call('HSET', KEYS[8], id, ARGV[8])
+    end
   end
 end
 log_entry(KEYS[2], ARGV[2], at, n + 1, id, rev)

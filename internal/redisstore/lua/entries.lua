@@ -6,8 +6,8 @@
 --       4 'after', 5 score, 6 seq: behind this position;
 --       4 'around', 5 member: the page has it in its middle
 --
--- A state's field k is three letters about the settings: d or a, the order; e or l, who of equals stands first; o
--- or c, whether they share a rank.
+-- A state's field k is letters about the settings: d or a, the order; e or l, who of equals stands first; o
+-- or c, whether they share a rank; and then z, if the board shows a ZSET, which is read elsewhere.
 --
 -- Answers 'G', 'N' no board, 'S' no season; or head and the view, the 0-based index and the 0-based rank of the first
 -- of the page, the members with their ties, and their entries; or head and the view, and 'M', no member.
@@ -27,6 +27,9 @@ local answer = head(epoch, now()) .. seen
 local ranks, limit = KEYS[3], tonumber(ARGV[3])
 local k = call('HGET', KEYS[2], 'k')
 local sign = string.sub(k, 1, 1) == 'd' and -1 or 1
+if string.sub(k, 4) == 'z' then
+  return { answer, 0, 0, {}, {} }
+end
 
 local start
 if ARGV[4] == 'offset' then
