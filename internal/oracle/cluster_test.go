@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,9 +32,9 @@ type cluster struct {
 	t       *testing.T
 	life    context.Context //nolint:containedctx // of the nodes' processes, which outlive the run that restarts them
 	nodes   []*server
-	proxies []*redistest.Proxy // none, or one for each node
-	redis   func() rueidis.Client
-	front   string // address of nginx
+	proxies []*redistest.Proxy      // none, or one for each node
+	redis   func() []rueidis.Client // one of each server that takes writes
+	front   string                  // address of nginx
 
 	faults []fault
 	deck   []fault // those that have not been made since they were last shuffled
@@ -170,10 +172,11 @@ func (c *cluster) kill(ctx context.Context, i int) error {
 	}
 	// What has reached Redis is carried out in the round of its loop in which the
 	// first of these is at the latest, be it behind it.
-	redis := c.redis()
-	for range 2 {
-		if err := redis.Do(ctx, redis.B().Ping().Build()).Error(); err != nil {
-			return fmt.Errorf("ask Redis: %w", err)
+	for _, redis := range c.redis() {
+		for range 2 {
+			if err := redis.Do(ctx, redis.B().Ping().Build()).Error(); err != nil {
+				return fmt.Errorf("ask Redis: %w", err)
+			}
 		}
 	}
 	return nil
@@ -278,7 +281,7 @@ func withProxies(t *testing.T, redis *redistest.Server) *cluster {
 	c := newCluster(t, func(i int) string { return redis.URLThrough(proxies[i]) })
 	c.proxies = proxies
 	asked := redis.Client(t)
-	c.redis = func() rueidis.Client { return asked }
+	c.redis = func() []rueidis.Client { return []rueidis.Client{asked} }
 	return c
 }
 
@@ -314,7 +317,10 @@ func TestNodesOnRedisThatForgets(t *testing.T) {
 		}},
 		{"flushed", func(ctx context.Context, r *run, _ *rand.Rand) error {
 			var err error
-			flush := func() { err = c.redis().Do(ctx, c.redis().B().Flushall().Build()).Error() }
+			flush := func() {
+				redis := c.redis()[0]
+				err = redis.Do(ctx, redis.B().Flushall().Build()).Error()
+			}
 			return errors.Join(r.anew(ctx, flush, func(ctx context.Context, b *book) error { return b.recreate(ctx, r.api) }), err)
 		}},
 		c.ofNodes()[0],
@@ -330,7 +336,7 @@ func TestNodesThroughFailover(t *testing.T) {
 	redis.DownAfter(t, time.Minute) // a failover that nobody has asked for is none that the books know of
 	c := newCluster(t, func(int) string { return redis.URL() })
 	c.lossy = true
-	c.redis = func() rueidis.Client { return redis.Master(t).Client(t) }
+	c.redis = func() []rueidis.Client { return []rueidis.Client{redis.Master(t).Client(t)} }
 	c.faults = []fault{
 		{"failover", func(ctx context.Context, r *run, _ *rand.Rand) error {
 			fail := func() {
@@ -342,6 +348,72 @@ func TestNodesThroughFailover(t *testing.T) {
 				return err
 			}
 			redis.Heal(t)
+			return nil
+		}},
+		c.ofNodes()[0],
+	}
+	c.play(5 * time.Second)
+}
+
+// keyOf returns a key of one of the boards.
+func keyOf(t *testing.T, r *run, rng *rand.Rand, servers []rueidis.Client) string {
+	t.Helper()
+	ids := slices.Sorted(maps.Keys(r.books))
+	id := ids[rng.IntN(len(ids))]
+	for _, server := range servers {
+		keys, err := server.Do(t.Context(), server.B().Keys().Pattern("laurel.{*}.s."+id).Build()).AsStrSlice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(keys) > 0 {
+			return keys[0]
+		}
+	}
+	t.Fatalf("Redis has no key of board %q", id)
+	return ""
+}
+
+// TestNodesOnCluster runs nodes on a Cluster of three masters, of which one after
+// the other dies, and a replica takes its place that may not have all.
+func TestNodesOnCluster(t *testing.T) {
+	t.Parallel()
+	redis := redistest.StartCluster(t)
+	client := redis.Client(t)
+	running := func() (asked []rueidis.Client) {
+		all := client.Nodes()
+		for _, server := range redis.Servers() {
+			if one := all[server.Addr()]; one != nil && server.Running() {
+				asked = append(asked, one)
+			}
+		}
+		return asked
+	}
+	// patient sets how long a server may be silent: a failover that nobody has asked
+	// for is none that the books know of.
+	patient := func(d time.Duration) {
+		for _, asked := range running() {
+			set := asked.B().ConfigSet().ParameterValue().ParameterValue("cluster-node-timeout", strconv.FormatInt(d.Milliseconds(), 10)).Build()
+			if err := asked.Do(t.Context(), set).Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	patient(time.Minute)
+	c := newCluster(t, func(int) string { return redis.URL() })
+	c.lossy = true
+	c.redis = running
+	c.faults = []fault{
+		{"failover", func(ctx context.Context, r *run, rng *rand.Rand) error {
+			fail := func() {
+				patient(1500 * time.Millisecond)
+				redis.Failover(t, keyOf(t, r, rng, running()))
+				patient(time.Minute)
+			}
+			if err := r.anew(ctx, fail, func(ctx context.Context, b *book) error { return b.relearn(ctx, r.api) }); err != nil {
+				return err
+			}
+			redis.Heal(t)
+			patient(time.Minute)
 			return nil
 		}},
 		c.ofNodes()[0],
