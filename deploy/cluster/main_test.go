@@ -191,6 +191,9 @@ func byWebSocket(ctx context.Context, address string, v *viewer) error {
 		if err != nil {
 			return err
 		}
+		if len(table.Entries) == 0 {
+			continue // from when the board had just been created
+		}
 		score, err := strconv.Atoi(string(table.Entries[0].Score))
 		if err != nil {
 			return err
@@ -238,18 +241,27 @@ func (v *viewer) events(resp *http.Response) error {
 			}
 		}
 		var reply struct {
+			Error     struct{ Temporary bool }
 			Subscribe struct{ Publications []publication }
-			Push      struct{ Pub *publication }
+			Push      struct {
+				Pub         *publication
+				Unsubscribe struct{ Code int }
+			}
 		}
 		if err := json.Unmarshal(line, &reply); err != nil {
 			return fmt.Errorf("%s: %w", line, err)
+		}
+		if reply.Error.Temporary || reply.Push.Unsubscribe.Code != 0 {
+			return nil // to subscribe again
 		}
 		tables := reply.Subscribe.Publications
 		if reply.Push.Pub != nil {
 			tables = append(tables, *reply.Push.Pub)
 		}
 		for _, table := range tables {
-			v.see(table.Data.Leaders[0].Score)
+			if len(table.Data.Leaders) > 0 { // else it is from when the board had just been created
+				v.see(table.Data.Leaders[0].Score)
+			}
 		}
 	}
 	return nil // the node is gone
