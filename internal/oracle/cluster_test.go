@@ -243,6 +243,16 @@ func (c *cluster) ofNetwork() []fault {
 	return faults
 }
 
+// insist asks again when the connection was to a Redis that is gone.
+func insist(ctx context.Context, ask func() error) error {
+	for attempts := 0; ; attempts++ {
+		err := ask()
+		if err == nil || attempts == 100 || !pause(ctx, 10*time.Millisecond) {
+			return err
+		}
+	}
+}
+
 func upTo(rng *rand.Rand, d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
 
 // play runs the world on the cluster, and stops it.
@@ -319,7 +329,7 @@ func TestNodesOnRedisThatForgets(t *testing.T) {
 			var err error
 			flush := func() {
 				redis := c.redis()[0]
-				err = redis.Do(ctx, redis.B().Flushall().Build()).Error()
+				err = insist(ctx, func() error { return redis.Do(ctx, redis.B().Flushall().Build()).Error() })
 			}
 			return errors.Join(r.anew(ctx, flush, func(ctx context.Context, b *book) error { return b.recreate(ctx, r.api) }), err)
 		}},
@@ -393,7 +403,7 @@ func TestNodesOnCluster(t *testing.T) {
 	patient := func(d time.Duration) {
 		for _, asked := range running() {
 			set := asked.B().ConfigSet().ParameterValue().ParameterValue("cluster-node-timeout", strconv.FormatInt(d.Milliseconds(), 10)).Build()
-			if err := asked.Do(t.Context(), set).Error(); err != nil {
+			if err := insist(t.Context(), func() error { return asked.Do(t.Context(), set.Pin()).Error() }); err != nil {
 				t.Fatal(err)
 			}
 		}
