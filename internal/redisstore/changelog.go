@@ -178,24 +178,33 @@ func (l *partitionLog) fail() {
 	l.failing = true
 }
 
-// reached returns how far reading has to come to have everything that is known
-// to be there, or nothing if there is no use in waiting.
-func (l *partitionLog) reached(now time.Time) (target position, readable bool) {
+// target is how far reading has to come to have everything that is known to be
+// there: in another epoch the numbers begin anew. Zero is no target.
+type target struct {
+	n     uint64
+	epoch string
+}
+
+// reached returns the target, or none if there is no use in waiting.
+func (l *partitionLog) reached(now time.Time) target {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.written, l.loaded && !l.failing && now.Before(l.until)
+	if !l.loaded || l.failing || !now.Before(l.until) {
+		return target{}
+	}
+	// The number counts: the time goes on without an entry when an epoch begins.
+	return target{l.written.n, l.epoch}
 }
 
 // tell appends at most limit entries behind a place. It returns false if
-// reading has not come to target yet.
-func (l *partitionLog) tell(into []record, after, target position, limit int, now time.Time) ([]record, bool) {
+// reading has not come to the target yet.
+func (l *partitionLog) tell(into []record, after position, until target, limit int, now time.Time) ([]record, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.loaded || !now.Before(l.until) {
 		return into, true
 	}
-	// The numbers count: the time goes on without an entry when an epoch begins.
-	if target.n > l.read.n && !l.failing {
+	if until.n > l.read.n && until.epoch == l.epoch && !l.failing {
 		return into, false
 	}
 	if l.acked.after(after) {
@@ -307,11 +316,9 @@ func (s *Store) Changes(ctx context.Context, after leaderboard.Cursor, limit int
 	}
 	// What this node has written, or heard of, is to be read before anything is
 	// told: a change that was answered is told at once.
-	targets := make([]position, len(s.parts))
+	targets := make([]target, len(s.parts))
 	for i, p := range s.parts {
-		if target, readable := p.changes.reached(time.Now()); readable {
-			targets[i] = target
-		}
+		targets[i] = p.changes.reached(time.Now())
 	}
 	for {
 		news := s.news.wait()
@@ -336,7 +343,7 @@ func (s *Store) Changes(ctx context.Context, after leaderboard.Cursor, limit int
 
 // tell collects the first changes of all partitions behind a cursor, in the
 // order of their time.
-func (s *Store) tell(c cursor, targets []position, limit int) (found []record, ready bool) {
+func (s *Store) tell(c cursor, targets []target, limit int) (found []record, ready bool) {
 	now := time.Now()
 	for i, p := range s.parts {
 		if found, ready = p.changes.tell(found, c[i], targets[i], limit, now); !ready {

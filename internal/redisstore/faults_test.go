@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -330,6 +331,42 @@ func TestAllBoardsAreToldInANewEpoch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// waiting is a context that tells when somebody waits for its end.
+type waiting struct {
+	context.Context
+	once  sync.Once
+	begun chan struct{}
+}
+
+func (w *waiting) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.begun) })
+	return w.Context.Done()
+}
+
+// Who waits for changes while all is lost is told of the first one in the new
+// epoch, though the logs of other partitions are shorter than they were.
+func TestWhoWaitsIsToldInANewEpoch(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server.URL())
+	after := told(t, s, "", boards(t, s, numbered("b", 100)...))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	waits := &waiting{Context: ctx, begun: make(chan struct{})}
+	var (
+		changes []leaderboard.Change
+		err     error
+		wg      sync.WaitGroup
+	)
+	wg.Go(func() { changes, _, err = s.Changes(waits, after, 1) })
+	<-waits.begun
+	ask(t, server.Client(t), "FLUSHALL")
+	boards(t, s, "b0")
+	wg.Wait()
+	if want := []leaderboard.Change{{Board: "b0", Rev: 1}}; err != nil || !slices.Equal(changes, want) {
+		t.Errorf("told was %v, %v; want %v", changes, err, want)
 	}
 }
 
