@@ -69,7 +69,14 @@ func run(t *testing.T, opts Options) running {
 			t.Errorf("stopping: %v", err)
 		}
 	})
-	return running{d, "http://" + d.Addr().String(), stop}
+	url := "http://" + d.Addr().String()
+	until(t, "at first", func() error { // it may be asked before its parts run
+		if answer := get(t, url+"/readyz"); answer.status != http.StatusOK {
+			return errors.New(answer.text)
+		}
+		return nil
+	})
+	return running{d, url, stop}
 }
 
 func connect(t *testing.T, url string) *client.Client {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -400,23 +402,25 @@ func written(t *testing.T, master *redistest.Server) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	eventually(t, "the replicas have all", func() bool {
+	replication := func() string {
 		info, err := client.Do(t.Context(), client.B().Info().Section("replication").Build()).ToString()
 		if err != nil {
 			t.Fatal(err)
 		}
-		at, behind := "", 0
-		for line := range strings.Lines(info) {
-			if offset, ok := strings.CutPrefix(line, "master_repl_offset:"); ok {
-				at = strings.TrimSpace(offset)
-			}
+		return info
+	}
+	number := func(text string) int {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for line := range strings.Lines(info) {
-			if strings.HasPrefix(line, "slave") && !strings.Contains(line, ",offset="+at+",") {
-				behind++
-			}
-		}
-		return behind == 0
+		return n
+	}
+	at := number(regexp.MustCompile(`master_repl_offset:(\d+)`).FindStringSubmatch(replication())[1])
+	eventually(t, "the replicas have all", func() bool { // of before: nodes go on writing that they live
+		return !slices.ContainsFunc(regexp.MustCompile(`slave.*,offset=(\d+),`).FindAllStringSubmatch(replication(), -1), func(replica []string) bool {
+			return number(replica[1]) < at
+		})
 	})
 }
 
