@@ -1,10 +1,8 @@
 package oracle
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"reflect"
 	"sync"
 	"time"
@@ -12,20 +10,12 @@ import (
 	"github.com/centrifugal/centrifuge-go"
 
 	"laurel/client"
+	"laurel/internal/sdktest"
 )
 
 // firstServerCode is above the codes with which an SDK says that it was its own
 // side that left.
 const firstServerCode = 100
-
-// never is when the SDK may try by itself to subscribe again on a connection
-// that stands. It does so by a timer, which may fire while a connection is being
-// made, and reads then what the latter writes, without the lock (centrifuge-go
-// v0.10.11: Client.send and Client.startReconnecting). So a viewer whose
-// subscription has failed cuts its connection instead: everything else that the
-// SDK sends belongs to the goroutine which reads the connection, and that one has
-// ended before another connection is made.
-const never = 1000 * time.Hour
 
 // viewer follows a board as any program with Centrifugo's SDK does. Unlike
 // [client.Client.Watch] it sees whatever the server sends.
@@ -33,14 +23,14 @@ type viewer struct {
 	name string
 	book *book
 	conn *centrifuge.Client
+	wire sdktest.Wire
 	news chan struct{} // holds a token when there is a table that nobody has looked at
 
 	mu     sync.Mutex
-	wire   net.Conn // guarded by mu; the newest
-	epoch  string   // guarded by mu; of the subscription
-	table  table    // guarded by mu
-	count  int      // guarded by mu; of tables
-	epochs int      // guarded by mu; that followed the first
+	epoch  string // guarded by mu; of the subscription
+	table  table  // guarded by mu
+	count  int    // guarded by mu; of tables
+	epochs int    // guarded by mu; that followed the first
 }
 
 // table is a publication.
@@ -63,13 +53,13 @@ const unknownChannel = 102
 func (r *run) view(b *book, i int) (*viewer, error) {
 	address := r.place.viewed(i)
 	v := &viewer{book: b, news: make(chan struct{}, 1)}
-	config := centrifuge.Config{MinReconnectDelay: 20 * time.Millisecond, MaxReconnectDelay: 500 * time.Millisecond, NetDialContext: v.dial}
+	config := centrifuge.Config{MinReconnectDelay: 20 * time.Millisecond, MaxReconnectDelay: 500 * time.Millisecond, NetDialContext: v.wire.Dial}
 	connect, protocol := centrifuge.NewJsonClient, "JSON"
 	if i%2 == 1 {
 		connect, protocol = centrifuge.NewProtobufClient, "Protobuf"
 	}
 	v.conn = connect("ws://"+address+"/connection/websocket", config)
-	subscription := centrifuge.SubscriptionConfig{MinResubscribeDelay: never, MaxResubscribeDelay: never}
+	subscription := centrifuge.SubscriptionConfig{MinResubscribeDelay: sdktest.Never, MaxResubscribeDelay: sdktest.Never}
 	if i%4 < 3 {
 		subscription.Delta = centrifuge.DeltaTypeFossil
 	}
@@ -86,7 +76,7 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 			r.fail(fmt.Errorf("%s: %w", v.name, err))
 		}
 	})
-	sub.OnError(func(centrifuge.SubscriptionErrorEvent) { v.cut() })
+	sub.OnError(func(centrifuge.SubscriptionErrorEvent) { v.wire.Cut() })
 	sub.OnSubscribed(func(e centrifuge.SubscribedEvent) {
 		if e.StreamPosition == nil {
 			r.fail(fmt.Errorf("%s was told no epoch", v.name))
@@ -96,7 +86,7 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 	})
 	sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) {
 		if e.Code == unknownChannel && r.lives.changed() {
-			v.cut() // the board was lost, and is created again
+			v.wire.Cut() // the board was lost, and is created again
 		} else if e.Code >= firstServerCode {
 			r.fail(fmt.Errorf("%s was unsubscribed: %s (%d)", v.name, e.Reason, e.Code))
 		}
@@ -114,25 +104,6 @@ func (r *run) view(b *book, i int) (*viewer, error) {
 	}
 	_ = v.conn.Connect() // more attempts follow the first
 	return v, nil
-}
-
-// dial connects, and remembers by what.
-func (v *viewer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	wire, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.wire = wire
-	return wire, nil
-}
-
-// cut ends the connection under the SDK, which makes another.
-func (v *viewer) cut() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	_ = v.wire.Close() // it may be closed
 }
 
 // begin begins an epoch, or goes on with the one there is. What is sent in another

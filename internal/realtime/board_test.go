@@ -19,6 +19,7 @@ import (
 
 	"laurel/internal/feed"
 	"laurel/internal/leaderboard"
+	"laurel/internal/sdktest"
 )
 
 // The table comes in the answer to the subscription, whatever the client asks
@@ -79,6 +80,8 @@ func TestSubscribeReplyHasNothingThatClientHas(t *testing.T) {
 // viewer follows a board with an SDK.
 type viewer struct {
 	client *sdk.Client
+	wire   sdktest.Wire
+	cuts   atomic.Int32 // how often it has left by itself
 	tables chan sighting
 	states chan uint32 // why it is connecting, again and again
 	errors chan error  // why it could not subscribe
@@ -103,15 +106,17 @@ func (w *world) viewerOf(board string, protobuf bool, delta sdk.DeltaType) *view
 		newClient = sdk.NewProtobufClient
 	}
 	v := &viewer{
-		client: newClient(w.url("/connection/websocket"), sdk.Config{MinReconnectDelay: time.Millisecond, ReadTimeout: patience}),
 		tables: make(chan sighting, 10000),
 		states: make(chan uint32, 1000),
 		errors: make(chan error, 1000),
 	}
+	v.client = newClient(w.url("/connection/websocket"), sdk.Config{
+		MinReconnectDelay: time.Millisecond, MaxReconnectDelay: 50 * time.Millisecond, ReadTimeout: patience, NetDialContext: v.wire.Dial,
+	})
 	v.client.OnConnecting(func(e sdk.ConnectingEvent) { v.states <- e.Code })
 	sub, err := v.client.NewSubscription("board:"+board, sdk.SubscriptionConfig{
 		Delta: delta, Recoverable: protobuf,
-		MinResubscribeDelay: time.Millisecond, MaxResubscribeDelay: 50 * time.Millisecond,
+		MinResubscribeDelay: sdktest.Never, MaxResubscribeDelay: sdktest.Never,
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -130,6 +135,8 @@ func (w *world) viewerOf(board string, protobuf bool, delta sdk.DeltaType) *view
 		case v.errors <- e.Error:
 		default:
 		}
+		v.cuts.Add(1)
+		v.wire.Cut()
 	})
 	sub.OnUnsubscribed(func(e sdk.UnsubscribedEvent) {
 		if e.Code >= 100 { // by the server
