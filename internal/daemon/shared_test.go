@@ -76,6 +76,75 @@ func TestNodesShareBoards(t *testing.T) {
 	}
 }
 
+// A ZSET that another program writes is a board on every node, live and not to be written.
+func TestZSETOfAnotherProgramIsLive(t *testing.T) {
+	server := redistest.Start(t, redistest.Args("--notify-keyspace-events", "Kzgx"))
+	redis := at(t, server.URL())
+	nodes := []running{run(t, Options{Redis: redis}), run(t, Options{Redis: redis})}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	other := server.Client(t)
+	add := func(member string, score float64) {
+		t.Helper()
+		if err := other.Do(ctx, other.B().Zincrby().Key("game:scores").Increment(score).Member(member).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 1000 {
+		add(fmt.Sprintf("player %03d", i), float64(i))
+	}
+	first := connect(t, nodes[0].url)
+	if _, err := first.CreateBoard(ctx, client.Settings{ID: "all-time", ZSet: "game:scores", Decimals: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range nodes {
+		c := connect(t, node.url)
+		around, err := c.Around(ctx, "all-time", "player 500", 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range around.Entries {
+			got = append(got, fmt.Sprint(e.Rank, " ", e.Member, " ", e.Score))
+		}
+		if want := []string{"499 player 501 501", "500 player 500 500", "501 player 499 499"}; !slices.Equal(got, want) || around.Total != 1000 {
+			t.Errorf("around player 500 stand %q of %d, want %q of 1000", got, around.Total, want)
+		}
+		refused, ok := errors.AsType[*client.Error](func() error {
+			_, err := c.Submit(ctx, "all-time", client.Submission{Member: "player 500", Score: "1"})
+			return err
+		}())
+		if !ok || refused.Code != "read_only" || refused.Status != http.StatusConflict {
+			t.Errorf("a submit is answered with %v, want read_only", refused)
+		}
+	}
+	for i, node := range nodes {
+		leader := fmt.Sprint("leader ", i)
+		written := false
+		for table, err := range connect(t, node.url).Watch(ctx, "all-time", client.WatchOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !written {
+				written = true
+				add(leader, 1e6+float64(i)+0.25)
+			}
+			if e := table.Entries[0]; e.Member == leader {
+				if want := fmt.Sprintf("%d.25", 1_000_000+i); string(e.Score) != want {
+					t.Errorf("%s leads with %s, want %s", leader, e.Score, want)
+				}
+				break
+			}
+		}
+	}
+	if err := first.DeleteBoard(ctx, "all-time"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := other.Do(ctx, other.B().Zcard().Key("game:scores").Build()).AsInt64(); err != nil || n != 1002 {
+		t.Errorf("the ZSET has %d members, %v, when the board is deleted; want 1002", n, err)
+	}
+}
+
 // The key that the first node makes is valid at all, and made once.
 func TestNodesShareTheKey(t *testing.T) {
 	opts := Options{Redis: at(t, redistest.Start(t).URL()), Listen: "127.0.0.1:0"}
