@@ -534,6 +534,47 @@ func TestAdoptedBoardOnACluster(t *testing.T) {
 	}
 }
 
+// TestAdoptedBoardFollowsAFailover has another server become the one that
+// notifies, which has to be found and asked.
+func TestAdoptedBoardFollowsAFailover(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		start func(t *testing.T) (url string, client rueidis.Client, failover func())
+	}{
+		{"Sentinel", func(t *testing.T) (string, rueidis.Client, func()) {
+			set := redistest.StartSentinel(t, notifying)
+			return set.URL(), set.Client(t), func() {
+				written(t, set.Master(t))
+				set.Failover(t)
+			}
+		}},
+		{"Cluster", func(t *testing.T) (string, rueidis.Client, func()) {
+			set := redistest.StartCluster(t, notifying)
+			return set.URL(), set.Client(t), func() {
+				written(t, set.Master(t, "scores"))
+				set.Failover(t, "scores")
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			url, client, failover := c.start(t)
+			s := open(t, url, byNotification, withTimeout(patience))
+			adopt(t, s, leaderboard.Board{ID: "old", ZSet: "scores"})
+			w := watch(t, s, "old")
+			do(t, client, "ZADD", "scores", "10", "alice", "20", "bob")
+			w.until("bob=20#1 alice=10#2")
+			failover()
+			for _, want := range []string{"alice=25#1 bob=20#2", "alice=40#1 bob=20#2"} {
+				eventually(t, "there is a master to write to", func() bool {
+					score, _ := strconv.Atoi(strings.TrimPrefix(strings.Split(want, "#")[0], "alice="))
+					return client.Do(t.Context(), client.B().Zadd().Key("scores").ScoreMember().ScoreMember(float64(score), "alice").Build()).Error() == nil
+				})
+				w.until(want)
+			}
+		})
+	}
+}
+
 // TestAdoptedReadsAreBounded counts the commands that reads of a large ZSET make.
 func TestAdoptedReadsAreBounded(t *testing.T) {
 	server := redistest.Start(t)
