@@ -112,6 +112,16 @@ func (c *Client) Submit(ctx context.Context, board string, submissions ...Submis
 	return call[Outcome](ctx, c, http.MethodPost, boardPath(board)+"/scores", body)
 }
 
+// SubmitAcross sends scores of any members to any boards, at most 1,000 of them.
+// The server applies them in their order, all or none; when it answers they are
+// durable.
+func (c *Client) SubmitAcross(ctx context.Context, submissions ...BoardSubmission) (AcrossOutcome, error) {
+	body := struct {
+		Submissions []BoardSubmission `json:"submissions"`
+	}{append([]BoardSubmission{}, submissions...)}
+	return call[AcrossOutcome](ctx, c, http.MethodPost, "/v1/scores", body)
+}
+
 // Set gives a member a score whatever the board's policy, as an operator's correction.
 func (c *Client) Set(ctx context.Context, board string, s Submission) (Outcome, error) {
 	body := struct {

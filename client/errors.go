@@ -28,6 +28,7 @@ type Error struct {
 	Detail     string        // a sentence for people
 	Field      string        // the field of the request that is wrong, if it is one
 	Member     string        // whose submission is wrong, if it is one
+	Board      string        // on which board, if the request was about many
 	RetryAfter time.Duration // when to try again, if the server said so
 }
 
@@ -55,10 +56,10 @@ func errorFrom(res *http.Response) error {
 	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err == nil && media == "application/problem+json" {
 		var problem struct {
-			Title, Code, Detail, Field, Member string
+			Title, Code, Detail, Field, Member, Board string
 		}
 		if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&problem) == nil {
-			e.Code, e.Detail, e.Field, e.Member = problem.Code, problem.Detail, problem.Field, problem.Member
+			e.Code, e.Detail, e.Field, e.Member, e.Board = problem.Code, problem.Detail, problem.Field, problem.Member, problem.Board
 			if e.Detail == "" {
 				e.Detail = problem.Title
 			}

@@ -154,6 +154,27 @@ func TestScoresFromSubmitToRemoval(t *testing.T) {
 		t.Errorf("outcome is %+v\n%s", outcome.Position, diff)
 	}
 
+	across, err := c.SubmitAcross(ctx,
+		client.BoardSubmission{Board: "goals", Submission: client.Submission{Member: "alice", Score: "1", Data: map[string]string{"name": "Alice"}}},
+		client.BoardSubmission{Board: "assists", Submission: client.Submission{Member: "bob", Score: "2"}},
+	)
+	if err != nil || len(across.Results) != 2 || len(across.Boards) != 2 || across.Boards[1].Board != "assists" || across.Boards[1].Total != 1 {
+		t.Fatalf("scores of two boards: %+v (%v)", across, err)
+	}
+	if diff := cmp.Diff(client.BoardResult{Board: "assists", Result: client.Result{Member: "bob", Accepted: true, Score: "2", Rank: 1}}, across.Results[1]); diff != "" {
+		t.Errorf("the second of two boards (-want +got):\n%s", diff)
+	}
+	_, err = c.SubmitAcross(ctx,
+		client.BoardSubmission{Board: "goals", Submission: client.Submission{Member: "alice", Score: "1"}},
+		client.BoardSubmission{Board: "assists", Submission: client.Submission{Member: "bob", Score: "0.5"}},
+	)
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Board != "assists" || refused.Member != "bob" {
+		t.Errorf("half a goal answers %v, want where it is", err)
+	}
+	if goals, err := c.Entry(ctx, "goals", "alice"); err != nil || goals.Score != "1" {
+		t.Errorf("alice has %+v (%v) of a request that was refused, want 1", goals, err)
+	}
+
 	set, err := c.Set(ctx, "race", client.Submission{Member: "bob", Score: "1", Data: json.RawMessage("null")})
 	if err != nil || set.Results[0].Score != "1" {
 		t.Errorf("set answers %+v (%v), want a score of 1", set, err)

@@ -60,6 +60,24 @@ type Submission struct {
 	Data any `json:"data,omitempty"`
 }
 
+// BoardSubmission is a score that a member made on one of many boards.
+type BoardSubmission struct {
+	Board string `json:"board"`
+	Submission
+}
+
+// AcrossOutcome is what a write to many boards did.
+type AcrossOutcome struct {
+	Results []BoardResult `json:"results"` // one for each submission, in their order
+	Boards  []Position    `json:"boards"`  // after it, in the order of their first submissions
+}
+
+// BoardResult is what one submission did to one of many boards.
+type BoardResult struct {
+	Board string `json:"board"`
+	Result
+}
+
 // Outcome is what a write did.
 type Outcome struct {
 	Position

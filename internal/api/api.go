@@ -133,6 +133,7 @@ type exchange struct {
 	params [2]string
 	query  url.Values
 	batch  bool // the request's submissions are numbered
+	across bool // and are to many boards
 	status int  // of the answer; 0: 200
 	sent   int  // the status that was sent
 

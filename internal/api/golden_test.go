@@ -72,6 +72,30 @@ func TestShapesAreAsDocumented(t *testing.T) {
 			"list after", "GET", "/v1/leaderboards?cursor=LAST", "", 200,
 			`{"leaderboards":[{"id":"race","order":"asc","policy":"latest","decimals":3,"ties":"earliest","rank_style":"competition","top":7,"interval_ms":20,"created_at":"2026-11-24T09:00:00.000Z","season":1,"rev":7,"epoch":"EPOCH","total":2}]}`,
 		},
+		{
+			"across", "POST", "/v1/scores", `{"submissions":[{"board":"goals","member":"alice","score":3},{"board":"third","member":"bob","score":1},{"board":"goals","member":"bob","score":4}]}`, 200,
+			`{"results":[{"board":"goals","member":"alice","accepted":true,"score":3,"rank":1,"previous_score":null,"previous_rank":null},` +
+				`{"board":"third","member":"bob","accepted":true,"score":1,"rank":1,"previous_score":null,"previous_rank":null},` +
+				`{"board":"goals","member":"bob","accepted":true,"score":4,"rank":1,"previous_score":null,"previous_rank":null}],` +
+				`"boards":[{"board":"goals","season":1,"rev":3,"epoch":"EPOCH","total":2},{"board":"third","season":1,"rev":2,"epoch":"EPOCH","total":1}]}`,
+		},
+		{
+			"of a member", "POST", "/v1/members/bob/scores", `{"scores":[{"board":"third","score":2,"data":{"a":1}},{"board":"goals","score":1}]}`, 200,
+			`{"results":[{"board":"third","member":"bob","accepted":true,"score":3,"rank":1,"previous_score":1,"previous_rank":1},` +
+				`{"board":"goals","member":"bob","accepted":true,"score":5,"rank":1,"previous_score":4,"previous_rank":1}],` +
+				`"boards":[{"board":"third","season":1,"rev":3,"epoch":"EPOCH","total":1},{"board":"goals","season":1,"rev":4,"epoch":"EPOCH","total":2}]}`,
+		},
+		{
+			"across, and refused", "POST", "/v1/scores", `{"submissions":[{"board":"third","member":"alice","score":1},{"board":"goals","member":"bob","score":0.5}]}`, 400,
+			`{"type":"about:blank","title":"Bad Request","status":400,"detail":"too many decimals","code":"too_many_decimals","index":1,"member":"bob","board":"goals"}`,
+		},
+		{"which changed nothing", "GET", "/v1/leaderboards/third/entries?limit=1", "", 200, `{"board":"third","season":1,"rev":3,"epoch":"EPOCH","total":1,"entries":[{"member":"bob","score":3,"rank":1,"data":{"a":1},"updated_at":"2026-11-24T09:00:00.000Z"}]}`},
+		{
+			"of a member without a board", "POST", "/v1/members/bob/scores", `{"scores":[{"score":2}]}`, 400,
+			`{"type":"about:blank","title":"Bad Request","status":400,"detail":"board is missing","code":"invalid_board","field":"board","index":0}`,
+		},
+		{"delete goals", "DELETE", "/v1/leaderboards/goals", "", 204, ``},
+		{"delete a third", "DELETE", "/v1/leaderboards/third", "", 204, ``},
 		{"delete", "DELETE", "/v1/leaderboards/race", "", 204, ``},
 		{
 			"problem", "GET", "/v1/leaderboards/race", "", 404,

@@ -63,6 +63,8 @@ func TestHostileBodies(t *testing.T) {
 		submit = "POST /v1/leaderboards/whole/scores"
 		cents  = "POST /v1/leaderboards/cents/scores"
 		put    = "PUT /v1/leaderboards/whole/entries/a"
+		across = "POST /v1/scores"
+		member = "POST /v1/members/a/scores"
 	)
 	type test struct {
 		to, body string
@@ -141,6 +143,25 @@ func TestHostileBodies(t *testing.T) {
 		{submit, `{"submissions":[{"member":"a","score":1,"x":1}]}`, codeUnknownField},
 		{submit, `{"submissions":[{"submissions":[]}]}`, codeUnknownField},
 		{submit, string(batchBody(1001)), leaderboard.CodeBatchTooLarge},
+		{across, `{}`, codeBadRequest},
+		{across, `{"submissions":[]}`, leaderboard.CodeEmptyBatch},
+		{across, `{"submissions":null}`, codeInvalidJSON},
+		{across, `{"submissions":[1]}`, codeInvalidJSON},
+		{across, `{"submissions":[{"member":"a","score":1}]}`, leaderboard.CodeInvalidBoard},
+		{across, `{"submissions":[{"board":"whole","score":1}]}`, leaderboard.CodeInvalidMember},
+		{across, `{"submissions":[{"board":"whole","member":"a"}]}`, leaderboard.CodeInvalidScore},
+		{across, `{"submissions":[{"board":"a b","member":"a","score":1}]}`, leaderboard.CodeInvalidBoard},
+		{across, `{"submissions":[{"board":5,"member":"a","score":1}]}`, codeInvalidJSON},
+		{across, `{"submissions":[{"board":"whole","member":"a","score":1,"x":1}]}`, codeUnknownField},
+		{across, `{"submissions":[{"board":"whole","member":"a","score":1},]}`, codeInvalidJSON},
+		{across, `{"submissions":[` + strings.Repeat(`{"board":"whole","member":"a","score":1},`, 1000) + `{"board":"whole","member":"a","score":1}]}`, leaderboard.CodeBatchTooLarge},
+		{across, `{"submissions":[{"board":"whole","member":"a","score":1},{"board":"whole","member":"full","score":1}]}`, leaderboard.CodeScoreOutOfRange},
+		{member, `{}`, codeBadRequest},
+		{member, `{"scores":[]}`, leaderboard.CodeEmptyBatch},
+		{member, `{"scores":[{"score":1}]}`, leaderboard.CodeInvalidBoard},
+		{member, `{"scores":[{"board":"whole"}]}`, leaderboard.CodeInvalidScore},
+		{member, `{"scores":[{"board":"whole","member":"b","score":1}]}`, codeUnknownField},
+		{member, `{"submissions":[{"board":"whole","member":"b","score":1}]}`, codeUnknownField},
 		{put, `{}`, leaderboard.CodeInvalidScore},
 		{put, `{"member":"a","score":1}`, codeUnknownField},
 	}

@@ -155,7 +155,7 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 			t.Errorf("schema %s has no properties", name)
 		}
 		closed := schema["additionalProperties"] == false
-		request := slices.Contains([]string{"NewBoard", "BoardPatch", "Submission", "Batch", "NewScore"}, name)
+		request := slices.Contains([]string{"NewBoard", "BoardPatch", "Submission", "Batch", "NewScore", "BoardSubmission", "BoardScore", "AcrossBatch", "MemberBatch"}, name)
 		if closed != request {
 			t.Errorf("schema %s is closed: %v", name, closed)
 		}
@@ -506,6 +506,8 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		boardList{Leaderboards: []board{}},
 		outcome{[]result{done, {}}, position},
 		outcome{Results: []result{}},
+		acrossOutcome{[]boardResult{{"b", done}, {}}, []Position{position, {}}},
+		acrossOutcome{Results: []boardResult{}, Boards: []Position{}},
 		entryList{position, []entry{one, {}}, "next"},
 		entryList{Entries: []entry{}},
 		standing{"a", score{1, 0}, 2, 100.0 / 3, data, at, position},
@@ -513,7 +515,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		health{"ok"},
 		readiness{"ready", []check{{"a", true, ""}, {"b", false, "why"}}},
 		readiness{Checks: []check{}},
-		problem{"about:blank", "t", 400, "d \x01\t\r\n\b\f\\", "c", "f", new(0), "m"},
+		problem{"about:blank", "t", 400, "d \x01\t\r\n\b\f\\", "c", "f", new(0), "m", "b"},
 		problem{},
 	} {
 		var want bytes.Buffer
@@ -530,7 +532,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	for _, r := range routes() {
 		answers[r.answer] = true
 	}
-	if len(answers) != 9 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
+	if len(answers) != 10 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
 		t.Errorf("the routes have %d types of answers", len(answers))
 	}
 }

@@ -101,6 +101,7 @@ type problem struct {
 	Field  string      `json:"field,omitempty" doc:"The field, parameter or header that is wrong"`
 	Index  *int        `json:"index,omitempty" minimum:"0" doc:"Which of the submissions is wrong, counted from 0"`
 	Member string      `json:"member,omitempty" doc:"Whose submission is wrong"`
+	Board  string      `json:"board,omitempty" doc:"On which board, if the request is about many"`
 }
 
 func (p problem) appendJSON(to []byte) []byte {
@@ -125,6 +126,10 @@ func (p problem) appendJSON(to []byte) []byte {
 	if p.Member != "" {
 		to = append(to, `,"member":`...)
 		to = appendString(to, p.Member)
+	}
+	if p.Board != "" {
+		to = append(to, `,"board":`...)
+		to = appendString(to, p.Board)
 	}
 	return append(to, '}')
 }
@@ -168,6 +173,9 @@ func explain(err error, numbered bool) problem {
 // is logged.
 func (a *API) fail(x *exchange, err error) {
 	p := explain(err, x.batch)
+	if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok && x.across && leaderboard.ValidateBoardID(failed.Op.Board) == nil {
+		p.Board = failed.Op.Board
+	}
 	if p.Status >= http.StatusInternalServerError {
 		a.logFault(x.r.Context(), err, slog.String("method", x.r.Method), slog.String("route", x.routePath()), slog.String("code", string(p.Code)))
 	}

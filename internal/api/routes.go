@@ -94,9 +94,16 @@ const (
 	boardPath   = "/v1/leaderboards/{board}"
 	entriesPath = "/v1/leaderboards/{board}/entries"
 	entryPath   = "/v1/leaderboards/{board}/entries/{member}"
+	memberPath  = "/v1/members/{member}"
 	metricsPath = "/metrics"
 	stylePath   = "/docs/style.css"
 )
+
+// submitFails are the codes of a submit that is refused.
+var submitFails = []leaderboard.Code{
+	"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
+	"empty_batch", "batch_too_large", "board_not_found",
+}
 
 // routes returns the table. No literal segment of it stands where another route
 // of the same method has a parameter, so no board and no member is out of reach.
@@ -139,10 +146,22 @@ func routes() []route {
 			description: "One submission, or up to 1,000 that are applied in their order, all or none. What a score does to the one that a member has is the board's policy. " +
 				"The answer comes when the change is durable. A board that does not exist is created with the default settings, unless the server was told not to.",
 			example: `{"submissions": [{"member": "alice", "score": 5, "data": {"name": "Alice", "country": "FI"}}, {"member": "bob", "score": 3}]}`,
-			fails: []leaderboard.Code{
-				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
-				"empty_batch", "batch_too_large", "board_not_found",
-			},
+			fails:   submitFails,
+		},
+		{
+			method: http.MethodPost, path: "/v1/scores", write: true, endpoint: take((*API).submitAcross),
+			id: "submit-scores-across", summary: "Submit scores to many boards", status: http.StatusOK,
+			description: "Up to 1,000 submissions of any members to any boards, applied in their order, all or none. For the rest it is as for one board. " +
+				"Boards that do not exist are created; if a submission to another board is then refused, they stay, empty.",
+			example: `{"submissions": [{"board": "goals", "member": "alice", "score": 1}, {"board": "assists", "member": "bob", "score": 1}]}`,
+			fails:   submitFails,
+		},
+		{
+			method: http.MethodPost, path: memberPath + "/scores", write: true, endpoint: take((*API).submitOfMember),
+			id: "submit-member-scores", summary: "Submit a member's scores to many boards", status: http.StatusOK,
+			description: "Up to 1,000 scores of one member, applied in their order, all or none.",
+			example:     `{"scores": [{"board": "daily", "score": 5}, {"board": "all-time", "score": 5}]}`,
+			fails:       submitFails,
 		},
 		{
 			method: http.MethodGet, path: entriesPath, query: []string{"limit", "offset", "cursor", "season"}, limit: leaderboard.DefaultLimit, endpoint: read((*API).listEntries),

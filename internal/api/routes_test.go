@@ -109,8 +109,8 @@ func TestOtherMethodsAreRefusedWithThoseThatThereAre(t *testing.T) {
 			}
 		}
 	}
-	if len(allowed) != 12 {
-		t.Errorf("%d paths, want 12", len(allowed))
+	if len(allowed) != 14 {
+		t.Errorf("%d paths, want 14", len(allowed))
 	}
 	for path, methods := range allowed {
 		concrete := strings.NewReplacer("{board}", "b", "{member}", "m").Replace(path)

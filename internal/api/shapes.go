@@ -210,13 +210,17 @@ func outcomeOf(o leaderboard.Outcome) outcome {
 	view := o.Boards[0]
 	results := make([]result, len(o.Results))
 	for i, r := range o.Results {
-		results[i] = result{
-			Member: r.Member, Accepted: r.Accepted, Reason: r.Reason,
-			Score: scoreOf(r.Current, view), Rank: nullRank(r.Current.Rank),
-			PreviousScore: scoreOf(r.Previous, view), PreviousRank: nullRank(r.Previous.Rank),
-		}
+		results[i] = resultOf(r, view)
 	}
 	return outcome{Results: results, Position: positionOf(view)}
+}
+
+func resultOf(r leaderboard.Result, view leaderboard.View) result {
+	return result{
+		Member: r.Member, Accepted: r.Accepted, Reason: r.Reason,
+		Score: scoreOf(r.Current, view), Rank: nullRank(r.Current.Rank),
+		PreviousScore: scoreOf(r.Previous, view), PreviousRank: nullRank(r.Previous.Rank),
+	}
 }
 
 func scoreOf(s leaderboard.Standing, v leaderboard.View) nullScore {
@@ -229,22 +233,23 @@ func (o outcome) appendJSON(to []byte) []byte {
 		if i > 0 {
 			to = append(to, ',')
 		}
-		r := &o.Results[i]
-		to = append(to, '{')
-		to = appendText(to, "member", r.Member)
-		to = strconv.AppendBool(appendField(to, "accepted"), r.Accepted)
-		if r.Reason != "" {
-			to = appendText(to, "reason", string(r.Reason))
-		}
-		to = r.Score.append(appendField(to, "score"))
-		to = r.Rank.append(appendField(to, "rank"))
-		to = r.PreviousScore.append(appendField(to, "previous_score"))
-		to = r.PreviousRank.append(appendField(to, "previous_rank"))
-		to = append(to, '}')
+		to = append(o.Results[i].appendFields(append(to, '{')), '}')
 	}
 	to = append(to, ']')
 	to = o.appendFields(to)
 	return append(to, '}')
+}
+
+func (r *result) appendFields(to []byte) []byte {
+	to = appendText(to, "member", r.Member)
+	to = strconv.AppendBool(appendField(to, "accepted"), r.Accepted)
+	if r.Reason != "" {
+		to = appendText(to, "reason", string(r.Reason))
+	}
+	to = r.Score.append(appendField(to, "score"))
+	to = r.Rank.append(appendField(to, "rank"))
+	to = r.PreviousScore.append(appendField(to, "previous_score"))
+	return r.PreviousRank.append(appendField(to, "previous_rank"))
 }
 
 // entry is a member's place on a board.

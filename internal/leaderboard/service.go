@@ -40,6 +40,12 @@ type Submission struct {
 	Data   json.RawMessage // nil keeps what the entry has, null removes it, an object replaces it
 }
 
+// BoardSubmission is a score that a member made on one of many boards.
+type BoardSubmission struct {
+	Board string
+	Submission
+}
+
 // CreateBoard creates a board; settings that are zero get their defaults. It
 // returns [ErrBoardExists], or an error with the code [CodeInvalidBoard].
 func (s *Service) CreateBoard(ctx context.Context, b Board) (View, error) {
@@ -82,6 +88,18 @@ func (s *Service) SubmitOnce(ctx context.Context, name, board string, submission
 		ops[i] = Op{Board: board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
 	}
 	return s.apply(ctx, name, ops)
+}
+
+// SubmitAcross applies the policies of boards to submissions in their order, all
+// or none. Boards that do not exist are created, unless the options say otherwise;
+// those that were created for submissions that one of another board then kept from
+// being applied stay, empty.
+func (s *Service) SubmitAcross(ctx context.Context, submissions []BoardSubmission) (Outcome, error) {
+	ops := make([]Op, len(submissions))
+	for i, sub := range submissions {
+		ops[i] = Op{Board: sub.Board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
+	}
+	return s.apply(ctx, "", ops)
 }
 
 // Set gives a member a score whatever the policy, as an operator's correction.

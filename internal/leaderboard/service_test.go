@@ -158,6 +158,39 @@ func TestServiceCreatesABoardForItsFirstSubmission(t *testing.T) {
 	}
 }
 
+func TestServiceSubmitsAcrossBoards(t *testing.T) {
+	s := service(leaderboard.ServiceOptions{})
+	if _, err := s.CreateBoard(t.Context(), leaderboard.Board{ID: "laps", Order: leaderboard.Ascending, Policy: leaderboard.Best, Decimals: 1}); err != nil {
+		t.Fatal(err)
+	}
+	on := func(board, member, score string) leaderboard.BoardSubmission {
+		return leaderboard.BoardSubmission{Board: board, Submission: points(t, member, score)}
+	}
+	outcome, err := s.SubmitAcross(t.Context(), []leaderboard.BoardSubmission{on("laps", "alice", "61.5"), on("goals", "alice", "2"), on("laps", "alice", "62")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range outcome.Results {
+		got = append(got, fmt.Sprintf("%v %d #%d", r.Accepted, r.Current.Score, r.Current.Rank))
+	}
+	for _, v := range outcome.Boards {
+		got = append(got, fmt.Sprintf("%s at %d", v.Board.ID, v.Rev))
+	}
+	if diff := cmp.Diff([]string{"true 615 #1", "true 2 #1", "false 615 #1", "laps at 2", "goals at 2"}, got); diff != "" {
+		t.Errorf("outcome (-want +got):\n%s", diff)
+	}
+	_, err = s.SubmitAcross(t.Context(), []leaderboard.BoardSubmission{on("goals", "alice", "1"), on("goals", "alice", "0.5")})
+	wantCode(t, "SubmitAcross of half a goal", err, leaderboard.CodeTooManyDecimals)
+	_, err = s.SubmitAcross(t.Context(), []leaderboard.BoardSubmission{on("goals", "alice", "1"), on("no board", "alice", "1")})
+	wantCode(t, "SubmitAcross to a board with a space", err, leaderboard.CodeInvalidBoard)
+	_, err = s.SubmitAcross(t.Context(), nil)
+	wantCode(t, "SubmitAcross of nothing", err, leaderboard.CodeEmptyBatch)
+	if page, err := s.Entry(t.Context(), leaderboard.Ref{Board: "goals"}, "alice"); err != nil || page.Entries[0].Score != 2 {
+		t.Errorf("alice has %+v, %v, want the 2 of before", page.Entries, err)
+	}
+}
+
 func TestServiceCreatesNoBoard(t *testing.T) {
 	var auto, manual leaderboard.ServiceOptions
 	manual.NoAutoCreate = true
