@@ -514,3 +514,34 @@ func eventuallyTold(t *testing.T, s leaderboard.Store, from leaderboard.Cursor, 
 	}
 	return from
 }
+
+// TestPrefixesShareARedis has stores whose names begin alike, and one of which has
+// other partitions.
+func TestPrefixesShareARedis(t *testing.T) {
+	server := redistest.Start(t)
+	stores := map[string]*redisstore.Store{}
+	for i, prefix := range []string{"laurel", "laurel2", "laurel.2"} {
+		stores[prefix] = open(t, server.URL(), func(o *redisstore.Options) {
+			o.Prefix, o.Partitions = prefix, i+1
+		})
+	}
+	want := map[string]map[string]uint64{}
+	for i, prefix := range slices.Sorted(maps.Keys(stores)) {
+		s := stores[prefix]
+		createBoard(t, s, "race")
+		want[prefix] = map[string]uint64{"race": mustSubmit(t, s, "race", "ann", int64(i+1)).Boards[0].Rev}
+	}
+	for i, prefix := range slices.Sorted(maps.Keys(stores)) {
+		s := stores[prefix]
+		if score, rev := scoreOf(t, s, "race", "ann"); score != int64(i+1) || rev != 2 {
+			t.Errorf("%s: score %d at rev %d, want %d at rev 2", prefix, score, rev, i+1)
+		}
+		eventuallyTold(t, s, "", want[prefix])
+	}
+	if err := stores["laurel"].DeleteBoard(t.Context(), "race"); err != nil {
+		t.Fatal(err)
+	}
+	if views, err := stores["laurel.2"].Boards(t.Context(), "", 10); err != nil || len(views) != 1 {
+		t.Errorf("%d boards, %v, when another store deleted its own", len(views), err)
+	}
+}
