@@ -190,6 +190,15 @@ func (c *Client) Around(ctx context.Context, board, member string, limit int) (P
 	return call[Page](ctx, c, http.MethodGet, withQuery(memberPath(board, member)+"/around", query), nil)
 }
 
+// Lookup returns those of at most 1,000 members that are on a board, in its
+// order. One that is named twice counts once.
+func (c *Client) Lookup(ctx context.Context, board string, members ...string) (Selection, error) {
+	body := struct {
+		Members []string `json:"members"`
+	}{append([]string{}, members...)}
+	return call[Selection](ctx, c, http.MethodPost, boardPath(board)+"/entries/lookup", body)
+}
+
 func boardPath(board string) string { return "/v1/leaderboards/" + escape(board) }
 
 func memberPath(board, member string) string { return boardPath(board) + "/entries/" + escape(member) }

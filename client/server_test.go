@@ -572,3 +572,26 @@ func TestThroughAProxy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestLookup(t *testing.T) {
+	c, ctx := newServer(t).client(), t.Context()
+	submit(t, c, "race", "alice", "5")
+	submit(t, c, "race", "bob", "9")
+	submit(t, c, "race", "carol", "7")
+	found, err := c.Lookup(ctx, "race", "alice", "nobody", "bob", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range found.Entries {
+		got = append(got, fmt.Sprintf("%d %s %s, %d, %g", e.Place, e.Member, e.Score, e.Rank, e.Percentile))
+	}
+	if diff := cmp.Diff([]string{"1 bob 9, 1, 100", "2 alice 5, 3, 0"}, got); diff != "" || found.Total != 3 || found.Rev == 0 {
+		t.Errorf("lookup at %+v (-want +got):\n%s", found.Position, diff)
+	}
+	if diff := cmp.Diff([]string{"nobody"}, found.NotFound); diff != "" {
+		t.Errorf("not found (-want +got):\n%s", diff)
+	}
+	_, err = c.Lookup(ctx, "race")
+	wantCode(t, err, "empty_batch")
+}

@@ -112,6 +112,20 @@ type Standing struct {
 	Position
 }
 
+// Selection is those of some members that are on a board, in its order.
+type Selection struct {
+	Position
+	Entries  []Selected `json:"entries"`
+	NotFound []string   `json:"not_found"` // who is not on the board, in the order they were asked for
+}
+
+// Selected is one of some members.
+type Selected struct {
+	Entry
+	Place      int     `json:"position"` // among those that were asked for and found, 1-based
+	Percentile float64 `json:"percentile"`
+}
+
 // Page is entries of a board, in its order.
 type Page struct {
 	Position

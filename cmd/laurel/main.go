@@ -52,6 +52,7 @@ func commands() []command {
 		serveCommand(),
 		submitCommand(),
 		topCommand(),
+		rankCommand(),
 		watchCommand(),
 		simCommand(),
 		copyCommand(),

@@ -204,7 +204,7 @@ func (a *API) dispatch(x *exchange, m match) error {
 	if x.route == nil {
 		x.w.Header().Set("Allow", m.node.allow)
 		if x.r.Method == http.MethodOptions {
-			a.preflight(x)
+			a.preflight(x, m.node)
 			return nil
 		}
 		return leaderboard.Errorf(codeMethodNotAllowed, "%s is not possible here; possible are %s", clip(x.r.Method), m.node.allow)

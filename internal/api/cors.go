@@ -22,12 +22,17 @@ func (a *API) allowOrigin(x *exchange) {
 }
 
 // preflight answers OPTIONS, a browser's question before an unusual request of a
-// page of another origin. Such a page may read; its answer never names a method
-// that writes, nor the header of an API key.
-func (a *API) preflight(x *exchange) {
+// page of another origin. Such a page may read, also where a read has a body; the
+// answer never names a method that writes, nor the header of an API key.
+func (a *API) preflight(x *exchange, n *node) {
 	h := x.w.Header()
 	if h.Get("Access-Control-Allow-Origin") != "" && x.r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+		methods := "GET, HEAD"
+		if r := n.route(http.MethodPost); r != nil && !r.write {
+			methods = "GET, HEAD, POST"
+			h.Set("Access-Control-Allow-Headers", "Content-Type")
+		}
+		h.Set("Access-Control-Allow-Methods", methods)
 		h.Set("Access-Control-Max-Age", "3600")
 	}
 	h["Cache-Control"] = noStore

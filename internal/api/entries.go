@@ -75,6 +75,22 @@ func (a *API) around(x *exchange) (entryList, error) {
 	return a.readAround(x.r.Context(), x.board(), x.query.Get("season"), x.member(), limit)
 }
 
+func (a *API) lookup(x *exchange, body *lookup) (selection, error) {
+	return a.readLookup(x.r.Context(), x.board(), x.query.Get("season"), body.Members)
+}
+
+func (a *API) readLookup(ctx context.Context, board, seasonName string, members []string) (selection, error) {
+	season, err := seasonOf(board, seasonName)
+	if err != nil {
+		return selection{}, err
+	}
+	found, err := a.service.Select(ctx, leaderboard.Ref{Board: board, Season: season}, members)
+	if err != nil {
+		return selection{}, err
+	}
+	return selectionOf(found), nil
+}
+
 func (a *API) readEntry(ctx context.Context, board, seasonName, member string) (standing, error) {
 	season, err := seasonOf(board, seasonName)
 	if err != nil {

@@ -53,6 +53,10 @@ func TestShapesAreAsDocumented(t *testing.T) {
 			`{"board":"race","season":1,"rev":5,"epoch":"EPOCH","total":3,"entries":[{"member":"alice","score":12.5,"rank":2,"data":{"name":"Alice \u00e9"},"updated_at":"2026-11-24T09:00:00.000Z"},{"member":"bob","score":100,"rank":3,"updated_at":"2026-11-24T09:00:00.000Z"}]}`,
 		},
 		{
+			"lookup", "POST", "/v1/leaderboards/race/entries/lookup", `{"members":["bob","nobody","alice","bob","some\u0062ody"]}`, 200,
+			`{"board":"race","season":1,"rev":5,"epoch":"EPOCH","total":3,"entries":[{"member":"alice","score":12.5,"rank":2,"position":1,"percentile":50,"data":{"name":"Alice \u00e9"},"updated_at":"2026-11-24T09:00:00.000Z"},{"member":"bob","score":100,"rank":3,"position":2,"percentile":0,"updated_at":"2026-11-24T09:00:00.000Z"}],"not_found":["nobody","somebody"]}`,
+		},
+		{
 			"delete entry", "DELETE", "/v1/leaderboards/race/entries/bob", "", 200,
 			`{"results":[{"member":"bob","accepted":true,"score":null,"rank":null,"previous_score":100,"previous_rank":3}],"board":"race","season":1,"rev":6,"epoch":"EPOCH","total":2}`,
 		},

@@ -155,7 +155,7 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 			t.Errorf("schema %s has no properties", name)
 		}
 		closed := schema["additionalProperties"] == false
-		request := slices.Contains([]string{"NewBoard", "BoardPatch", "Submission", "Batch", "NewScore", "BoardSubmission", "BoardScore", "AcrossBatch", "MemberBatch"}, name)
+		request := slices.Contains([]string{"NewBoard", "BoardPatch", "Submission", "Batch", "NewScore", "BoardSubmission", "BoardScore", "AcrossBatch", "MemberBatch", "Lookup"}, name)
 		if closed != request {
 			t.Errorf("schema %s is closed: %v", name, closed)
 		}
@@ -254,6 +254,11 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		`GET /v1/leaderboards/b/entries/%00`,
 		`GET /v1/leaderboards/b/entries/a/around?limit=2`,
 		`GET /v1/leaderboards/b/entries/a/around?season=3`,
+		`POST /v1/leaderboards/b/entries/lookup {"members":["d","no","a","d"]}`,
+		`POST /v1/leaderboards/b/entries/lookup?season=2 {"members":["a"]}`,
+		`POST /v1/leaderboards/b/entries/lookup {"members":[]}`,
+		`POST /v1/leaderboards/b/entries/lookup {"members":["a",""]}`,
+		`POST /v1/leaderboards/no/entries/lookup {"members":["a"]}`,
 		`DELETE /v1/leaderboards/b/entries/a`,
 		`DELETE /v1/leaderboards/b/entries/a`,
 		`DELETE /v1/leaderboards/b`,
@@ -512,6 +517,8 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		entryList{Entries: []entry{}},
 		standing{"a", score{1, 0}, 2, 100.0 / 3, data, at, position},
 		standing{},
+		selection{position, []selected{{"a", score{1, 0}, 2, 1, 100.0 / 3, data, at}, {}}, []string{"b", "c \""}},
+		selection{Entries: []selected{}, NotFound: []string{}},
 		health{"ok"},
 		readiness{"ready", []check{{"a", true, ""}, {"b", false, "why"}}},
 		readiness{Checks: []check{}},
@@ -532,7 +539,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	for _, r := range routes() {
 		answers[r.answer] = true
 	}
-	if len(answers) != 10 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
+	if len(answers) != 11 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
 		t.Errorf("the routes have %d types of answers", len(answers))
 	}
 }

@@ -51,8 +51,8 @@ var codes = []struct {
 	{leaderboard.CodeInvalidData, http.StatusBadRequest, "`data` is not a JSON object of at most 1 KiB."},
 	{leaderboard.CodeInvalidLimit, http.StatusBadRequest, "`limit` or `offset` is out of its range."},
 	{codeInvalidCursor, http.StatusBadRequest, "`cursor` is not one that was given out for this list."},
-	{leaderboard.CodeEmptyBatch, http.StatusBadRequest, "`submissions` is empty."},
-	{leaderboard.CodeBatchTooLarge, http.StatusBadRequest, "There are more than 1,000 submissions."},
+	{leaderboard.CodeEmptyBatch, http.StatusBadRequest, "`submissions` or `members` is empty."},
+	{leaderboard.CodeBatchTooLarge, http.StatusBadRequest, "There are more than 1,000 submissions or members."},
 	{codeNotSupported, http.StatusBadRequest, "The request asks for a promise that this version does not keep, such as `Idempotency-Key`."},
 	{codeUnauthorized, http.StatusUnauthorized, "The API key is missing or wrong."},
 	{leaderboard.CodeBoardNotFound, http.StatusNotFound, "There is no such board."},
@@ -99,7 +99,7 @@ type problem struct {
 	Detail string      `json:"detail" doc:"A sentence for people; it may change"`
 	Code   problemCode `json:"code" doc:"For programs; it never changes its meaning"`
 	Field  string      `json:"field,omitempty" doc:"The field, parameter or header that is wrong"`
-	Index  *int        `json:"index,omitempty" minimum:"0" doc:"Which of the submissions is wrong, counted from 0"`
+	Index  *int        `json:"index,omitempty" minimum:"0" doc:"Which of the submissions or members is wrong, counted from 0"`
 	Member string      `json:"member,omitempty" doc:"Whose submission is wrong"`
 	Board  string      `json:"board,omitempty" doc:"On which board, if the request is about many"`
 }

@@ -285,12 +285,55 @@ func (b *newScore) decode(s *scanner) {
 	b.Score, b.Data = set.Score, set.Data
 }
 
+// lookup is the body that asks for members.
+type lookup struct {
+	Members []string `json:"members" nullable:"false" minItems:"1" maxItems:"1000" doc:"Who is looked up; who is named twice counts once"`
+}
+
+var lookupNames = fieldsOf[lookup]()
+
+func (b *lookup) decode(s *scanner) {
+	o := s.object("", lookupNames)
+	for o.next(s) {
+		b.Members = s.members(o.name)
+	}
+	if s.err == nil && !o.has("members") {
+		s.missing("members", leaderboard.CodeEmptyBatch)
+	}
+}
+
+// members reads a list of members.
+func (s *scanner) members(where string) []string {
+	var list []string
+	s.array(where)
+	for begun := false; s.element(&begun); {
+		if len(list) == leaderboard.MaxBatch {
+			s.fail(where, leaderboard.Errorf(leaderboard.CodeBatchTooLarge, "there are more than %d members in one request", leaderboard.MaxBatch))
+			return nil
+		}
+		member := s.string(where)
+		if s.err == nil {
+			if err := leaderboard.ValidateMember(member); err != nil {
+				s.fail(where, err)
+			}
+		}
+		if s.err != nil {
+			s.locate(len(list), "")
+			return nil
+		}
+		list = append(list, member)
+	}
+	return list
+}
+
 // readCall is the parameters of a read that comes by [API.RPC].
 type readCall struct {
 	Board  string `json:"board"`
 	Member string `json:"member"`
 	Limit  *int   `json:"limit"`
 	Season string `json:"season"`
+
+	Members []string `json:"members"`
 }
 
 // decode reads those of the fields that the method knows.
@@ -302,6 +345,8 @@ func (c *readCall) decode(s *scanner, names []string) {
 			c.Board = s.string("board")
 		case "member":
 			c.Member = s.string("member")
+		case "members":
+			c.Members = s.members("members")
 		case "limit":
 			c.Limit = new(s.integer("limit"))
 		case "season":
@@ -315,7 +360,7 @@ func (c *readCall) decode(s *scanner, names []string) {
 	for _, needed := range []struct {
 		name string
 		code leaderboard.Code
-	}{{"board", leaderboard.CodeInvalidBoard}, {"member", leaderboard.CodeInvalidMember}} {
+	}{{"board", leaderboard.CodeInvalidBoard}, {"member", leaderboard.CodeInvalidMember}, {"members", leaderboard.CodeEmptyBatch}} {
 		if s.err == nil && !o.has(needed.name) && slices.Contains(names, needed.name) {
 			s.missing(needed.name, needed.code)
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -13,11 +14,19 @@ type router struct {
 	bySegments [][]*node // index: how many segments the path has
 }
 
-// node is one path of the table and its routes.
+// node is one path of the table and its routes. One whose literal could also be
+// another path's parameter has that path's routes too, and the literal is the
+// value of the parameter.
 type node struct {
-	segments []string // "" is a parameter
+	segments []step
 	routes   []*route
 	allow    string
+}
+
+// step is a part of a path between slashes.
+type step struct {
+	literal string // "": any but the empty one
+	param   bool   // its text is a parameter
 }
 
 // match is where a path leads; its node is nil if that is nowhere.
@@ -42,6 +51,14 @@ func newRouter(table []route) router {
 		}
 		n.routes = append(n.routes, r)
 	}
+	for _, sameLength := range rt.bySegments {
+		slices.SortFunc(sameLength, func(a, b *node) int { return b.literals() - a.literals() })
+		for i, n := range sameLength {
+			for _, wider := range sameLength[i+1:] {
+				n.include(wider)
+			}
+		}
+	}
 	for _, n := range nodes {
 		methods := []string{}
 		for _, r := range n.routes {
@@ -55,14 +72,38 @@ func newRouter(table []route) router {
 	return rt
 }
 
-func segmentsOf(path string) []string {
-	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	for i, segment := range segments {
-		if strings.HasPrefix(segment, "{") {
-			segments[i] = ""
+func segmentsOf(path string) []step {
+	var segments []step
+	for text := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if strings.HasPrefix(text, "{") {
+			segments = append(segments, step{param: true})
+		} else {
+			segments = append(segments, step{literal: text})
 		}
 	}
 	return segments
+}
+
+func (n *node) literals() (count int) {
+	for _, s := range n.segments {
+		if s.literal != "" {
+			count++
+		}
+	}
+	return count
+}
+
+// include adds the routes of another path that every path of n is one of too.
+func (n *node) include(wider *node) {
+	for i, s := range wider.segments {
+		if s.literal != "" && s.literal != n.segments[i].literal {
+			return
+		}
+	}
+	for i, s := range wider.segments {
+		n.segments[i].param = n.segments[i].param || s.param
+	}
+	n.routes = append(n.routes, wider.routes...)
 }
 
 // match finds the path's node. A parameter is never empty.
@@ -85,14 +126,11 @@ func (n *node) match(path string) (match, bool) {
 	for _, want := range n.segments {
 		segment, rest, _ := strings.Cut(path, "/")
 		path = rest
-		if want != "" {
-			if segment != want {
-				return match{}, false
-			}
-			continue
-		}
-		if segment == "" {
+		if segment == "" || want.literal != "" && segment != want.literal {
 			return match{}, false
+		}
+		if !want.param {
+			continue
 		}
 		if strings.IndexByte(segment, '%') >= 0 {
 			segment, _ = url.PathUnescape(segment) // an escaped path is what EscapedPath returns

@@ -95,6 +95,7 @@ const (
 	entriesPath = "/v1/leaderboards/{board}/entries"
 	entryPath   = "/v1/leaderboards/{board}/entries/{member}"
 	memberPath  = "/v1/members/{member}"
+	lookupPath  = "/v1/leaderboards/{board}/entries/lookup"
 	metricsPath = "/metrics"
 	stylePath   = "/docs/style.css"
 )
@@ -106,7 +107,8 @@ var submitFails = []leaderboard.Code{
 }
 
 // routes returns the table. No literal segment of it stands where another route
-// of the same method has a parameter, so no board and no member is out of reach.
+// of the same method has a parameter, so no board and no member is out of reach;
+// with another method one may, as a lookup does: see [node].
 func routes() []route {
 	return []route{
 		{
@@ -194,6 +196,14 @@ func routes() []route {
 			id: "list-entries-around", summary: "A member among its neighbours", status: http.StatusOK,
 			description: "A page with the member in its middle; with an even `limit` one more stands above it than below. Near an end of the board the page is filled up from the other side.",
 			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "invalid_limit", "board_not_found", "member_not_found", "season_not_found"},
+		},
+		{
+			method: http.MethodPost, path: lookupPath, query: []string{"season"}, endpoint: take((*API).lookup),
+			id: "lookup-entries", summary: "Up to 1,000 members, side by side", status: http.StatusOK,
+			description: "The entries of those members that are on the board, in its order, each with its rank on the board and its `position` among those that were asked for; " +
+				"the others are in `not_found`. A member that is named twice counts once. This is a read: it needs no API key.",
+			example: `{"members": ["alice", "bob", "carol"]}`,
+			fails:   []leaderboard.Code{"invalid_board", "invalid_member", "empty_batch", "batch_too_large", "board_not_found", "season_not_found"},
 		},
 		{
 			method: http.MethodGet, path: "/healthz", endpoint: read((*API).healthz),

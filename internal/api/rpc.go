@@ -14,6 +14,7 @@ import (
 //	top    {"board", "limit"?, "season"?}
 //	rank   {"board", "member", "season"?}
 //	around {"board", "member", "limit"?, "season"?}
+//	lookup {"board", "members", "season"?}
 //
 // Its error is always a [*leaderboard.Error] whose code and message the caller
 // may see; what is behind one that is our fault has been logged.
@@ -36,6 +37,7 @@ var (
 	rpcTop    = []string{"board", "limit", "season"}
 	rpcRank   = []string{"board", "member", "season"}
 	rpcAround = []string{"board", "member", "limit", "season"}
+	rpcLookup = []string{"board", "members", "season"}
 )
 
 func (a *API) call(ctx context.Context, method string, params []byte) ([]byte, error) {
@@ -70,8 +72,18 @@ func (a *API) call(ctx context.Context, method string, params []byte) ([]byte, e
 			return nil, err
 		}
 		return list.appendJSON(nil), nil
+	case "lookup":
+		call, err := parseCall(params, rpcLookup)
+		if err != nil {
+			return nil, err
+		}
+		found, err := a.readLookup(ctx, call.Board, call.Season, call.Members)
+		if err != nil {
+			return nil, err
+		}
+		return found.appendJSON(nil), nil
 	}
-	return nil, leaderboard.Errorf(codeNotFound, "there is no method %q; known are top, rank, around", clip(method))
+	return nil, leaderboard.Errorf(codeNotFound, "there is no method %q; known are top, rank, around, lookup", clip(method))
 }
 
 func parseCall(params []byte, names []string) (readCall, error) {

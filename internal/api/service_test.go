@@ -129,13 +129,19 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 		{"rank", `{"board":"b","member":"m07"}`, "/v1/leaderboards/b/entries/m07"},
 		{"around", `{"board":"b","member":"m07"}`, "/v1/leaderboards/b/entries/m07/around"},
 		{"around", `{"board":"b","member":"m07","limit":4}`, "/v1/leaderboards/b/entries/m07/around?limit=4"},
+		{"lookup", `{"board":"b","members":["m07","no","m11"],"season":1}`, `POST /v1/leaderboards/b/entries/lookup {"members":["m07","no","m11"]}`},
 	} {
 		got, err := s.api.RPC(t.Context(), test.method, []byte(test.params))
 		if err != nil {
 			t.Errorf("%s %s: %v", test.method, test.params, err)
 			continue
 		}
-		if want := s.must("GET", test.path, "").body; string(got) != want {
+		method, path, body := "GET", test.path, ""
+		if rest, ok := strings.CutPrefix(path, "POST "); ok {
+			method = "POST"
+			path, body, _ = strings.Cut(rest, " ")
+		}
+		if want := s.must(method, path, body).body; string(got) != want {
 			t.Errorf("%s %s = %s, want %s", test.method, test.params, got, want)
 		}
 	}
@@ -163,6 +169,11 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 		{"rank", `{"board":"b","member":"no"}`, leaderboard.CodeMemberNotFound},
 		{"rank", `{"board":"b","member":"m01","limit":1}`, codeUnknownField},
 		{"around", `{"board":"b","member":"\u0000"}`, leaderboard.CodeInvalidMember},
+		{"lookup", `{"board":"b"}`, leaderboard.CodeEmptyBatch},
+		{"lookup", `{"board":"b","members":[]}`, leaderboard.CodeEmptyBatch},
+		{"lookup", `{"board":"b","members":["a","\u0000"]}`, leaderboard.CodeInvalidMember},
+		{"lookup", `{"board":"b","members":"a"}`, codeInvalidJSON},
+		{"lookup", `{"board":"no","members":["a"]}`, leaderboard.CodeBoardNotFound},
 	} {
 		got, err := s.api.RPC(t.Context(), test.method, []byte(test.params))
 		if got != nil || leaderboard.CodeOf(err) != test.code {

@@ -351,6 +351,63 @@ func (s standing) appendJSON(to []byte) []byte {
 	return append(to, '}')
 }
 
+// selection is those of some members that are on a board.
+type selection struct {
+	Position
+	Entries  []selected `json:"entries" nullable:"false" doc:"Those of the members that are on the board, in its order"`
+	NotFound []string   `json:"not_found" nullable:"false" doc:"Those that are not, in the order they were asked for"`
+}
+
+// selected is one of some members.
+type selected struct {
+	Member     string     `json:"member"`
+	Score      score      `json:"score"`
+	Rank       int        `json:"rank" minimum:"1" doc:"On the whole board, counted from 1, by its rank style"`
+	Place      int        `json:"position" minimum:"1" doc:"The place among those that were asked for and found, counted from 1, by the board's order: no two share one"`
+	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"As that of one entry"`
+	Data       storedData `json:"data,omitempty" doc:"What was given with a submission"`
+	UpdatedAt  timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
+}
+
+func selectionOf(s leaderboard.Selection) selection {
+	found := selection{Position: positionOf(s.View), Entries: make([]selected, len(s.Entries)), NotFound: s.NotFound}
+	for i := range s.Entries {
+		e := entryOf(s.Entries[i], s.Board.Decimals)
+		found.Entries[i] = selected{
+			Member: e.Member, Score: e.Score, Rank: e.Rank, Place: i + 1, Percentile: leaderboard.Percentile(e.Rank, s.Total),
+			Data: e.Data, UpdatedAt: e.UpdatedAt,
+		}
+	}
+	return found
+}
+
+func (s selection) appendJSON(to []byte) []byte {
+	to = append(to, '{')
+	to = s.appendFields(to)
+	to = append(to, `,"entries":[`...)
+	for i := range s.Entries {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		one := &s.Entries[i]
+		e := entry{Member: one.Member, Score: one.Score, Rank: one.Rank, Data: one.Data, UpdatedAt: one.UpdatedAt}
+		to = append(to, '{')
+		to = e.appendPlace(to)
+		to = appendInt(to, "position", one.Place)
+		to = strconv.AppendFloat(appendField(to, "percentile"), one.Percentile, 'f', -1, 64)
+		to = e.appendRest(to)
+		to = append(to, '}')
+	}
+	to = append(to, `],"not_found":[`...)
+	for i, member := range s.NotFound {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = appendString(to, member)
+	}
+	return append(to, ']', '}')
+}
+
 // noContent is the answer of what has nothing to tell.
 type noContent struct{}
 

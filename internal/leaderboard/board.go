@@ -1,6 +1,7 @@
 package leaderboard
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -169,6 +170,22 @@ func (b Board) Better(score, than int64) bool {
 		return score < than
 	}
 	return score > than
+}
+
+// Compare returns a negative number when an entry at x stands before one at y
+// on this board, a positive one when it stands behind it, and 0 when both are one place.
+func (b Board) Compare(x, y Position) int {
+	if x.Score != y.Score {
+		if b.Better(x.Score, y.Score) {
+			return -1
+		}
+		return 1
+	}
+	// On a board with a ZSet Seq counts the equals from the first.
+	if b.Ties == LatestTie && b.ZSet == "" {
+		x, y = y, x
+	}
+	return cmp.Compare(x.Seq, y.Seq)
 }
 
 // Patch changes settings of a board; a nil field leaves its setting as it is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -236,6 +237,46 @@ func (s *Service) Lookup(ctx context.Context, at Ref, members ...string) (Page, 
 		return Page{}, err
 	}
 	return s.store.Lookup(ctx, at, members)
+}
+
+// Selection is those of some members that are on a board.
+type Selection struct {
+	Page              // their entries in the board's order, however they were asked for
+	NotFound []string // who is not on the board, in the order they were asked for
+}
+
+// Select returns those of 1 to MaxBatch members that are on a board. One that is
+// named twice counts once: lists that were put together need not be sorted out first.
+func (s *Service) Select(ctx context.Context, at Ref, members []string) (Selection, error) {
+	switch {
+	case len(members) == 0:
+		return Selection{}, Errorf(CodeEmptyBatch, "there is no member to look up")
+	case len(members) > MaxBatch:
+		return Selection{}, Errorf(CodeBatchTooLarge, "%d members in one request, at most %d are allowed", len(members), MaxBatch)
+	}
+	seen := make(map[string]bool, len(members))
+	different := make([]string, 0, len(members))
+	for _, member := range members {
+		if !seen[member] {
+			seen[member] = true
+			different = append(different, member)
+		}
+	}
+	page, err := s.Lookup(ctx, at, different...)
+	if err != nil {
+		return Selection{}, err
+	}
+	selection := Selection{Page: page, NotFound: []string{}}
+	selection.Entries = make([]Entry, 0, len(page.Entries))
+	for _, e := range page.Entries {
+		if e.Rank == 0 {
+			selection.NotFound = append(selection.NotFound, e.Member)
+		} else {
+			selection.Entries = append(selection.Entries, e)
+		}
+	}
+	slices.SortFunc(selection.Entries, func(x, y Entry) int { return page.Board.Compare(x.Position(), y.Position()) })
+	return selection, nil
 }
 
 func checkMembers(board string, members ...string) error {

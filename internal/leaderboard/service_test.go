@@ -438,3 +438,42 @@ func TestServiceTakesTheTimeOfTheClock(t *testing.T) {
 		t.Errorf("updated at %v, not between %v and now", got, before)
 	}
 }
+
+func TestSelect(t *testing.T) {
+	s, ctx := service(leaderboard.ServiceOptions{}), t.Context()
+	for i := range 5 {
+		if _, err := s.Submit(ctx, "race", []leaderboard.Submission{points(t, fmt.Sprint("m", i), fmt.Sprint(-i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	race := leaderboard.Ref{Board: "race"}
+	got, err := s.Select(ctx, race, []string{"m4", "nobody", "m0", "m4", "m2", "somebody", "nobody"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range got.Entries {
+		names = append(names, fmt.Sprint(e.Rank, " ", e.Member))
+	}
+	if diff := cmp.Diff([]string{"1 m0", "3 m2", "5 m4"}, names); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"nobody", "somebody"}, got.NotFound); diff != "" {
+		t.Errorf("not found (-want +got):\n%s", diff)
+	}
+	for what, test := range map[string]struct {
+		at      leaderboard.Ref
+		members []string
+		code    leaderboard.Code
+	}{
+		"nobody":           {race, nil, leaderboard.CodeEmptyBatch},
+		"1001 members":     {race, make([]string, 1001), leaderboard.CodeBatchTooLarge},
+		"a wrong member":   {race, []string{"m1", ""}, leaderboard.CodeInvalidMember},
+		"no board":         {leaderboard.Ref{Board: "none"}, []string{"m1"}, leaderboard.CodeBoardNotFound},
+		"not a board's id": {leaderboard.Ref{Board: "/"}, []string{"m1"}, leaderboard.CodeInvalidBoard},
+		"no season":        {leaderboard.Ref{Board: "race", Season: 2}, []string{"m1"}, leaderboard.CodeSeasonNotFound},
+	} {
+		_, err := s.Select(ctx, test.at, test.members)
+		wantCode(t, what, err, test.code)
+	}
+}

@@ -54,6 +54,8 @@ var errorCodes = map[leaderboard.Code]uint32{
 	"invalid_json":                     1013,
 	"unknown_field":                    1014,
 	"bad_request":                      1015,
+	leaderboard.CodeEmptyBatch:         1016,
+	leaderboard.CodeBatchTooLarge:      1017,
 	leaderboard.CodeStorageUnavailable: 1020,
 	leaderboard.CodeShuttingDown:       1021,
 	"not_found":                        centrifuge.ErrorMethodNotFound.Code,

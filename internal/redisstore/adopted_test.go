@@ -138,6 +138,15 @@ func TestAdoptedBoardStandsAsRedisOrdersIt(t *testing.T) {
 				if diff := cmp.Diff(append(want, leaderboard.Entry{Member: "nobody"}), found.Entries); diff != "" {
 					t.Fatalf("%s looked up (-Redis +store):\n%s", id, diff)
 				}
+				rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+				service := leaderboard.NewService(s, leaderboard.ServiceOptions{})
+				selected, err := service.Select(t.Context(), leaderboard.Ref{Board: id}, names)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, selected.Entries); diff != "" {
+					t.Fatalf("%s side by side (-Redis +store):\n%s", id, diff)
+				}
 				if _, err := s.Around(t.Context(), leaderboard.Ref{Board: id}, "nobody", 4); leaderboard.CodeOf(err) != leaderboard.CodeMemberNotFound {
 					t.Errorf("around nobody: %v", err)
 				}

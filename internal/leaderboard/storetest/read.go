@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -224,6 +225,20 @@ var readChecks = []check{
 		}
 		if diff := compare(leaderboard.Page{View: f.view("race")}, f.lookup("race")); diff != "" {
 			f.Errorf("page for no members (-want +got):\n%s", diff)
+		}
+	}},
+
+	{"the order of entries is that of their positions", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			all, settings := f.entries(b.ID), f.view(b.ID).Board
+			for i, x := range all {
+				for j, y := range all {
+					if got, want := settings.Compare(x.Position(), y.Position()), cmp.Compare(i, j); got != want {
+						f.Errorf("%s: %s at %d compared with %s at %d is %d, want %d", b.ID, x.Member, i+1, y.Member, j+1, got, want)
+					}
+				}
+			}
 		}
 	}},
 
