@@ -24,6 +24,11 @@ type Options struct {
 	// up after 30 seconds. A WebSocket uses the proxy, the dialer and the TLS
 	// settings of its transport if that is an [*http.Transport].
 	HTTPClient *http.Client
+
+	// Cache is how many answers of reads of a board and its entries are kept. When
+	// one of them is asked for again and nothing on the board has changed, the server
+	// only says so. 0 keeps none. The answers are always the server's newest.
+	Cache int
 }
 
 // Client speaks to one server. Its methods are safe for concurrent use.
@@ -32,6 +37,7 @@ type Client struct {
 	key     string
 	http    *http.Client
 	ownHTTP bool
+	cache   cache
 }
 
 // New returns a client of the server at baseURL, such as "http://127.0.0.1:8000".
@@ -44,7 +50,7 @@ func New(baseURL string, opts Options) (*Client, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("server address %q is not like http://127.0.0.1:8000", baseURL)
 	}
-	c := &Client{base: strings.TrimRight(u.String(), "/"), key: opts.APIKey, http: opts.HTTPClient}
+	c := &Client{base: strings.TrimRight(u.String(), "/"), key: opts.APIKey, http: opts.HTTPClient, cache: cache{most: opts.Cache}}
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConnsPerHost = 64 // there is only one host
@@ -249,11 +255,20 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	if c.key != "" {
 		req.Header.Set("X-API-Key", c.key)
 	}
+	var has kept
+	if method == http.MethodGet {
+		if has = c.cache.get(path); has.tag != "" {
+			req.Header.Set("If-None-Match", has.tag)
+		}
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return answer, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusNotModified && has.tag != "" {
+		return answer, decode(has.body, &answer, method, path)
+	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return answer, errorFrom(res)
 	}
@@ -261,11 +276,24 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	if res.StatusCode == http.StatusNoContent {
 		return answer, nil
 	}
-	if err := json.NewDecoder(content).Decode(&answer); err != nil {
-		return answer, fmt.Errorf("answer of %s %s: %w", method, path, err)
+	text, err := io.ReadAll(content) // a connection whose answer is read to the end can be used again
+	if err != nil {
+		return answer, err
 	}
-	_, err = io.Copy(io.Discard, content) // a connection whose answer is read to the end can be used again
-	return answer, err
+	if err := decode(text, &answer, method, path); err != nil {
+		return answer, err
+	}
+	if tag := res.Header.Get("ETag"); tag != "" && method == http.MethodGet {
+		c.cache.put(path, kept{tag, text})
+	}
+	return answer, nil
+}
+
+func decode(text []byte, answer any, method, path string) error {
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("answer of %s %s: %w", method, path, err)
+	}
+	return nil
 }
 
 // unwrapMarshal takes off what encoding/json puts before the error of a Score.

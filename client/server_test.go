@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -594,4 +595,70 @@ func TestLookup(t *testing.T) {
 	}
 	_, err = c.Lookup(ctx, "race")
 	wantCode(t, err, "empty_batch")
+}
+
+func TestAnswersThatAreKept(t *testing.T) {
+	s := newServer(t)
+	c, ctx := s.client(), t.Context()
+	submit(t, c, "race", "alice", "5")
+	submit(t, c, "race", "bob", "7")
+	var unchanged, sent atomic.Int32
+	target, err := url.Parse("http://" + s.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counting := httputil.NewSingleHostReverseProxy(target)
+	counting.ModifyResponse = func(res *http.Response) error {
+		switch res.StatusCode {
+		case http.StatusNotModified:
+			unchanged.Add(1)
+		case http.StatusOK:
+			sent.Add(1)
+		}
+		return nil
+	}
+	proxy := httptest.NewServer(counting)
+	t.Cleanup(proxy.Close)
+	keeping, err := client.New(proxy.URL, client.Options{APIKey: key, Cache: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(keeping.Close)
+	same := func(wantSent, wantUnchanged int32) {
+		t.Helper()
+		want, err := c.Top(ctx, "race", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := keeping.Top(ctx, "race", 10)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if sent.Load() != wantSent || unchanged.Load() != wantUnchanged {
+			t.Errorf("%d answers sent and %d not, want %d and %d", sent.Load(), unchanged.Load(), wantSent, wantUnchanged)
+		}
+		if len(got.Entries) > 0 {
+			got.Entries[0].Member = "nobody" // what is kept is not the caller's
+		}
+	}
+	same(1, 0)
+	same(1, 1)
+	submit(t, c, "race", "alice", "5")
+	same(2, 1)
+	same(2, 2)
+	for _, member := range []string{"alice", "bob"} { // two others push the page out, or one of each other
+		for range 2 {
+			if _, err := keeping.Entry(ctx, "race", member); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := sent.Load() + unchanged.Load(); n != 8 || sent.Load() != 4 {
+		t.Errorf("%d answers, %d of them sent, want 8 and 4", n, sent.Load())
+	}
+	if err := c.DeleteBoard(ctx, "race"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = keeping.Top(ctx, "race", 10)
+	wantCode(t, err, client.CodeBoardNotFound)
 }

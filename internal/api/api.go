@@ -155,6 +155,7 @@ var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
 	noStore     = []string{"no-store"}
+	noCache     = []string{"no-cache"}
 	noSniff     = []string{"nosniff"}
 )
 
@@ -277,11 +278,12 @@ func (x *exchange) number(name string, otherwise int) (int, error) {
 // send sends x.out, or nothing if the status has no body.
 func (x *exchange) send(status int) {
 	x.sent = status
-	if n := len(x.out); n > 2000 { // net/http counts shorter ones itself
+	bodiless := status == http.StatusNoContent || status == http.StatusNotModified
+	if n := len(x.out); n > 2000 && !bodiless { // net/http counts shorter ones itself
 		x.w.Header().Set("Content-Length", strconv.Itoa(n))
 	}
 	x.w.WriteHeader(status)
-	if status != http.StatusNoContent {
+	if !bodiless {
 		_, _ = x.w.Write(x.out) // who does not take the answer has gone
 	}
 }

@@ -109,6 +109,12 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 		}
 		op.Parameters = append(op.Parameters, p)
 	}
+	if r.conditional {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "If-None-Match", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
+			Description: "The `ETag` of an earlier answer to the same request: if that would be the answer again, it is not sent.",
+		})
+	}
 	if r.write {
 		op.Security = []map[string][]string{{"api_key": {}}, {"authorization": {}}}
 	}
@@ -128,6 +134,12 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 	}
 	if r.status == http.StatusCreated {
 		success.Headers = map[string]*huma.Param{"Location": {Description: "The path of what was created.", Schema: &huma.Schema{Type: huma.TypeString}}}
+	}
+	if r.conditional {
+		success.Headers = map[string]*huma.Param{"ETag": {Description: "Stands for this answer in `If-None-Match`.", Schema: &huma.Schema{Type: huma.TypeString}}}
+		op.Responses[strconv.Itoa(http.StatusNotModified)] = &huma.Response{
+			Description: http.StatusText(http.StatusNotModified), Headers: success.Headers,
+		}
 	}
 	op.Responses[strconv.Itoa(r.status)] = success
 	if r.statusToo != 0 {

@@ -33,6 +33,8 @@ type endpoint struct {
 	body      reflect.Type // nil: none
 	answer    reflect.Type // nil: it is not JSON
 	mediaType string       // of an answer that is not JSON
+
+	conditional bool // the answer has an ETag
 }
 
 // read makes an endpoint of a function that needs no body.
@@ -45,6 +47,28 @@ func read[A answer](serve func(*API, *exchange) (A, error)) endpoint {
 				return err
 			}
 			reply(x, answer)
+			return nil
+		},
+	}
+}
+
+// readBoard makes an endpoint of a read of one board, which who has the answer
+// already need not be sent again.
+func readBoard[A versioned](serve func(*API, *exchange) (A, error)) endpoint {
+	return endpoint{
+		conditional: true,
+		answer:      reflect.TypeFor[A](),
+		serve: func(a *API, x *exchange) error {
+			asked := x.r.Header["If-None-Match"]
+			if len(asked) > 0 && a.unchanged(x, asked) {
+				return nil
+			}
+			answer, err := serve(a, x)
+			if err != nil {
+				return err
+			}
+			x.out = answer.appendJSON(x.out[:0])
+			a.sendTagged(x, a.tag(x, answer.version()), asked)
 			return nil
 		},
 	}
@@ -125,7 +149,7 @@ func routes() []route {
 			fails:       []leaderboard.Code{"invalid_limit", "invalid_cursor"},
 		},
 		{
-			method: http.MethodGet, path: boardPath, query: []string{"season"}, endpoint: read((*API).getBoard),
+			method: http.MethodGet, path: boardPath, query: []string{"season"}, endpoint: readBoard((*API).getBoard),
 			id: "get-board", summary: "A board's settings and position", status: http.StatusOK,
 			fails: []leaderboard.Code{"invalid_board", "board_not_found", "season_not_found"},
 		},
@@ -166,13 +190,13 @@ func routes() []route {
 			fails:       submitFails,
 		},
 		{
-			method: http.MethodGet, path: entriesPath, query: []string{"limit", "offset", "cursor", "season"}, limit: leaderboard.DefaultLimit, endpoint: read((*API).listEntries),
+			method: http.MethodGet, path: entriesPath, query: []string{"limit", "offset", "cursor", "season"}, limit: leaderboard.DefaultLimit, endpoint: readBoard((*API).listEntries),
 			id: "list-entries", summary: "A page of a board, from the top", status: http.StatusOK,
 			description: "By `offset`, or by `cursor`: that continues behind the last entry that was given out, wherever the others have moved meanwhile.",
 			fails:       []leaderboard.Code{"invalid_board", "invalid_limit", "invalid_cursor", "board_not_found", "season_not_found"},
 		},
 		{
-			method: http.MethodGet, path: entryPath, query: []string{"season"}, endpoint: read((*API).getEntry),
+			method: http.MethodGet, path: entryPath, query: []string{"season"}, endpoint: readBoard((*API).getEntry),
 			id: "get-entry", summary: "One member's entry, with its rank and percentile", status: http.StatusOK,
 			fails: []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "season_not_found"},
 		},
@@ -192,7 +216,7 @@ func routes() []route {
 			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found"},
 		},
 		{
-			method: http.MethodGet, path: entryPath + "/around", query: []string{"limit", "season"}, limit: defaultAround, endpoint: read((*API).around),
+			method: http.MethodGet, path: entryPath + "/around", query: []string{"limit", "season"}, limit: defaultAround, endpoint: readBoard((*API).around),
 			id: "list-entries-around", summary: "A member among its neighbours", status: http.StatusOK,
 			description: "A page with the member in its middle; with an even `limit` one more stands above it than below. Near an end of the board the page is filled up from the other side.",
 			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "invalid_limit", "board_not_found", "member_not_found", "season_not_found"},

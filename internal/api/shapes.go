@@ -26,11 +26,15 @@ type Position struct {
 	Rev    uint64 `json:"rev" doc:"The board's change number that the answer is at; publications carry the same number"`
 	Epoch  string `json:"epoch" doc:"The store's incarnation; revs of different epochs cannot be compared"`
 	Total  int    `json:"total" minimum:"0" doc:"Members on the board"`
+
+	loose bool // see version
 }
 
 func positionOf(v leaderboard.View) Position {
-	return Position{Board: v.Board.ID, Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total}
+	return Position{Board: v.Board.ID, Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total, loose: v.Board.ZSet != ""}
 }
+
+func (p Position) version() version { return version{p.Epoch, p.Season, p.Rev, p.loose} }
 
 func (p Position) appendFields(to []byte) []byte {
 	to = appendText(to, "board", p.Board)
@@ -167,6 +171,8 @@ func (b board) appendJSON(to []byte) []byte {
 	to = appendInt(to, "total", b.Total)
 	return append(to, '}')
 }
+
+func (b board) version() version { return version{b.Epoch, b.Season, b.Rev, b.ZSet != ""} }
 
 // boardList is a page of the list of boards.
 type boardList struct {
