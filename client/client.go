@@ -155,6 +155,12 @@ func (c *Client) Entries(ctx context.Context, board string, r Range) (Page, erro
 	if r.Cursor != "" {
 		query.Set("cursor", r.Cursor)
 	}
+	if r.Around != "" {
+		query.Set("around_score", string(r.Around))
+	}
+	if r.TopPercent != 0 {
+		query.Set("top_percent", strconv.FormatFloat(r.TopPercent, 'f', -1, 64))
+	}
 	return call[Page](ctx, c, http.MethodGet, withQuery(boardPath(board)+"/entries", query), nil)
 }
 

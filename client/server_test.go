@@ -574,6 +574,35 @@ func TestThroughAProxy(t *testing.T) {
 	}
 }
 
+func TestParts(t *testing.T) {
+	c, ctx := newServer(t).client(), t.Context()
+	for i := range 21 {
+		submit(t, c, "race", fmt.Sprintf("m%02d", i), client.Int(int64(100-i)))
+	}
+	names := func(r client.Range) (names []string, cursor string) {
+		t.Helper()
+		page, err := c.Entries(ctx, "race", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Entries {
+			names = append(names, e.Member)
+		}
+		return names, page.NextCursor
+	}
+	around, _ := names(client.Range{Around: "95", Limit: 4})
+	if diff := cmp.Diff([]string{"m04", "m05", "m06", "m07"}, around); diff != "" {
+		t.Errorf("around 95 (-want +got):\n%s", diff)
+	}
+	first, cursor := names(client.Range{TopPercent: 9.6, Limit: 2}) // 2.016 of 21
+	rest, none := names(client.Range{Cursor: cursor})
+	if diff := cmp.Diff([]string{"m00", "m01", "m02"}, append(first, rest...)); diff != "" || none != "" {
+		t.Errorf("the first 9.6 %%, and %q behind it (-want +got):\n%s", none, diff)
+	}
+	_, err := c.Entries(ctx, "race", client.Range{Around: "95.5"})
+	wantCode(t, err, "too_many_decimals")
+}
+
 func TestLookup(t *testing.T) {
 	c, ctx := newServer(t).client(), t.Context()
 	submit(t, c, "race", "alice", "5")

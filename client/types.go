@@ -108,7 +108,7 @@ type Entry struct {
 // Standing is one member's entry.
 type Standing struct {
 	Entry
-	Percentile float64 `json:"percentile"` // share of the other members, 0 to 100, that stand below this rank
+	Percentile float64 `json:"percentile"` // share of the other members, 0 to 100, that do not stand before this one
 	Position
 }
 
@@ -138,4 +138,12 @@ type Range struct {
 	Limit  int    // 1 to 1,000; 0 is 50
 	Offset int    // entries to leave out at the top
 	Cursor string // goes on behind the last entry of an earlier page, wherever that stands now; in place of Offset
+
+	// Around, if it is not empty, is a score that the page has in its middle, whoever
+	// has it, in place of Offset and Cursor: where it would stand if it were reached now.
+	Around Score
+
+	// TopPercent, if it is not 0, ends the pages behind so many percent of the
+	// board's entries, rounded up.
+	TopPercent float64
 }

@@ -262,6 +262,32 @@ func (x *exchange) parseQuery() error {
 	return nil
 }
 
+// exclude refuses a query that has a parameter beside one of others.
+func (x *exchange) exclude(name string, others ...string) error {
+	for _, other := range others {
+		if x.query.Has(name) && x.query.Has(other) {
+			return exclusive(name, other)
+		}
+	}
+	return nil
+}
+
+func exclusive(name, other string) error {
+	return &inputError{Field: other, Index: -1, Err: leaderboard.Errorf(codeBadRequest, "%s and %s cannot both be given", name, other)}
+}
+
+// decimal returns an exact number of the query, or nil if it is not there.
+func (x *exchange) decimal(name string) (*leaderboard.Decimal, error) {
+	if !x.query.Has(name) {
+		return nil, nil //nolint:nilnil // it is not there
+	}
+	d, err := leaderboard.ParseDecimal(x.query.Get(name))
+	if err != nil {
+		return nil, &inputError{Field: name, Index: -1, Err: err}
+	}
+	return &d, nil
+}
+
 // number returns a whole number of the query, or otherwise if it is not there.
 func (x *exchange) number(name string, otherwise int) (int, error) {
 	if !x.query.Has(name) {

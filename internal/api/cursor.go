@@ -40,16 +40,22 @@ func invalidCursor() error {
 	return &inputError{Field: "cursor", Index: -1, Err: leaderboard.Errorf(codeInvalidCursor, "cursor is not one that was given out for this list")}
 }
 
-// entryCursor is a place in a season of a board.
+// entryCursor is a place in a season of a board, and behind which share of its
+// entries the list ends, if it does before the last.
 type entryCursor struct {
 	Season   int
 	Position leaderboard.Position
+	Percent  *leaderboard.Decimal
 }
 
 func (c entryCursor) encode(board string) string {
 	place := binary.AppendUvarint(make([]byte, 0, 32), uint64(c.Season))
 	place = binary.AppendVarint(place, c.Position.Score)
 	place = binary.AppendUvarint(place, c.Position.Seq)
+	if c.Percent != nil {
+		part, _ := c.Percent.Scaled(leaderboard.MaxDecimals) // it was served
+		place = binary.AppendVarint(place, part)
+	}
 	return sealCursor("entries/"+board, place)
 }
 
@@ -63,10 +69,18 @@ func decodeEntryCursor(board, cursor string) (entryCursor, error) {
 	score, m := binary.Varint(place)
 	place = place[max(m, 0):]
 	seq, l := binary.Uvarint(place)
-	if n <= 0 || m <= 0 || l <= 0 || l != len(place) || season < 1 || season > 1<<31 {
+	if n <= 0 || m <= 0 || l <= 0 || season < 1 || season > 1<<31 {
 		return entryCursor{}, invalidCursor()
 	}
-	return entryCursor{Season: int(season), Position: leaderboard.Position{Score: score, Seq: seq}}, nil
+	c := entryCursor{Season: int(season), Position: leaderboard.Position{Score: score, Seq: seq}}
+	if place = place[l:]; len(place) > 0 {
+		part, n := binary.Varint(place)
+		if n != len(place) || part < 1 || part > 100_000_000 {
+			return entryCursor{}, invalidCursor()
+		}
+		c.Percent = new(leaderboard.ScaledDecimal(part, leaderboard.MaxDecimals))
+	}
+	return c, nil
 }
 
 func encodeBoardCursor(after string) string { return sealCursor("leaderboards", []byte(after)) }

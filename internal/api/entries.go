@@ -44,11 +44,21 @@ func (a *API) listEntries(x *exchange) (entryList, error) {
 	if err != nil {
 		return entryList{}, err
 	}
+	if err := x.exclude("around_score", "cursor", "offset", "top_percent"); err != nil {
+		return entryList{}, err
+	}
+	if err := x.exclude("cursor", "offset"); err != nil {
+		return entryList{}, err
+	}
 	part := leaderboard.Range{Offset: offset, Limit: limit}
+	if part.Around, err = x.decimal("around_score"); err != nil {
+		return entryList{}, err
+	}
+	if part.Percent, err = x.decimal("top_percent"); err != nil {
+		return entryList{}, &inputError{Field: "top_percent", Index: -1, Err: leaderboard.Errorf(leaderboard.CodeInvalidLimit,
+			"top_percent is %q, must be a number with at most %d decimals", clip(x.query.Get("top_percent")), leaderboard.MaxDecimals)}
+	}
 	if x.query.Has("cursor") {
-		if x.query.Has("offset") {
-			return entryList{}, &inputError{Field: "offset", Index: -1, Err: leaderboard.Errorf(codeBadRequest, "offset and cursor cannot both be given")}
-		}
 		cursor, err := decodeEntryCursor(x.board(), x.query.Get("cursor"))
 		if err != nil {
 			return entryList{}, err
@@ -56,11 +66,14 @@ func (a *API) listEntries(x *exchange) (entryList, error) {
 		if season != 0 && season != cursor.Season {
 			return entryList{}, invalidCursor()
 		}
+		if part.Percent != nil && (cursor.Percent == nil || *part.Percent != *cursor.Percent) {
+			return entryList{}, invalidCursor()
+		}
+		part.Percent = cursor.Percent
 		season = cursor.Season // which is not the current one any more if the board was reset meanwhile
 		part.After = &cursor.Position
 	}
-	page, err := a.service.Entries(x.r.Context(), leaderboard.Ref{Board: x.board(), Season: season}, part)
-	return entryListFrom(page, err)
+	return a.readPart(x.r.Context(), leaderboard.Ref{Board: x.board(), Season: season}, part)
 }
 
 func (a *API) getEntry(x *exchange) (standing, error) {
@@ -108,20 +121,28 @@ func (a *API) readAround(ctx context.Context, board, seasonName, member string, 
 	if err != nil {
 		return entryList{}, err
 	}
-	return entryListFrom(a.service.Around(ctx, leaderboard.Ref{Board: board, Season: season}, member, limit))
+	page, err := a.service.Around(ctx, leaderboard.Ref{Board: board, Season: season}, member, limit)
+	if err != nil {
+		return entryList{}, err
+	}
+	return entryListOf(page, nil), nil
 }
 
-func (a *API) readTop(ctx context.Context, board, seasonName string, limit int) (entryList, error) {
+func (a *API) readTop(ctx context.Context, board, seasonName string, part leaderboard.Range) (entryList, error) {
 	season, err := seasonOf(board, seasonName)
 	if err != nil {
 		return entryList{}, err
 	}
-	return entryListFrom(a.service.Entries(ctx, leaderboard.Ref{Board: board, Season: season}, leaderboard.Range{Limit: limit}))
+	if part.Around != nil && part.Percent != nil {
+		return entryList{}, exclusive("around_score", "top_percent")
+	}
+	return a.readPart(ctx, leaderboard.Ref{Board: board, Season: season}, part)
 }
 
-func entryListFrom(p leaderboard.Page, err error) (entryList, error) {
+func (a *API) readPart(ctx context.Context, at leaderboard.Ref, part leaderboard.Range) (entryList, error) {
+	page, err := a.service.Entries(ctx, at, part)
 	if err != nil {
 		return entryList{}, err
 	}
-	return entryListOf(p), nil
+	return entryListOf(page, part.Percent), nil
 }

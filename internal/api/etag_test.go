@@ -13,7 +13,8 @@ import (
 // boardReads are requests for one board that have an answer.
 var boardReads = []string{
 	"/v1/leaderboards/b", "/v1/leaderboards/b?season=1", "/v1/leaderboards/b/entries", "/v1/leaderboards/b/entries?limit=1",
-	"/v1/leaderboards/b/entries?limit=1&offset=1", "/v1/leaderboards/b/entries/a", "/v1/leaderboards/b/entries/a/around", "/v1/leaderboards/b/entries/a/around?limit=1&season=current",
+	"/v1/leaderboards/b/entries?limit=1&offset=1", "/v1/leaderboards/b/entries?around_score=1", "/v1/leaderboards/b/entries?top_percent=50",
+	"/v1/leaderboards/b/entries/a", "/v1/leaderboards/b/entries/a/around", "/v1/leaderboards/b/entries/a/around?limit=1&season=current",
 }
 
 func TestWhoHasTheAnswerIsNotSentIt(t *testing.T) {

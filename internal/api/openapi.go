@@ -16,7 +16,7 @@ import (
 
 // parameters are those of queries, by name. A route says which it knows.
 func parameters() map[string]*huma.Param {
-	zero, one, most := 0.0, 1.0, float64(leaderboard.MaxLimit)
+	zero, one, hundred, most := 0.0, 1.0, 100.0, float64(leaderboard.MaxLimit)
 	return map[string]*huma.Param{
 		"limit": {
 			Description: "How many at the most.",
@@ -29,6 +29,14 @@ func parameters() map[string]*huma.Param {
 		"cursor": {
 			Description: "The `next_cursor` of the page before.",
 			Schema:      &huma.Schema{Type: huma.TypeString},
+		},
+		"around_score": {
+			Description: "The page has the place in its middle where this score would stand if it were reached now: behind its equals, or before them on a board where the latest stands first. It must be one that the board can keep. Not beside `offset`, `cursor` or `top_percent`.",
+			Schema:      &huma.Schema{Type: huma.TypeNumber},
+		},
+		"top_percent": {
+			Description: "The list ends behind this share of the board's entries, rounded up, exactly: of 1,001 entries 0.1 are the first 2. A cursor keeps it. Above 0, with at most 6 decimals.",
+			Schema:      &huma.Schema{Type: huma.TypeNumber, ExclusiveMinimum: &zero, Maximum: &hundred},
 		},
 		"season": {
 			Description: "`current`, or the number of a season, counted from 1. For now a board has only its first.",

@@ -334,6 +334,9 @@ type readCall struct {
 	Season string `json:"season"`
 
 	Members []string `json:"members"`
+
+	Around  *leaderboard.Decimal `json:"around_score"`
+	Percent *leaderboard.Decimal `json:"top_percent"`
 }
 
 // decode reads those of the fields that the method knows.
@@ -345,6 +348,10 @@ func (c *readCall) decode(s *scanner, names []string) {
 			c.Board = s.string("board")
 		case "member":
 			c.Member = s.string("member")
+		case "around_score":
+			c.Around = new(s.score("around_score"))
+		case "top_percent":
+			c.Percent = new(s.score("top_percent"))
 		case "members":
 			c.Members = s.members("members")
 		case "limit":

@@ -190,10 +190,11 @@ func routes() []route {
 			fails:       submitFails,
 		},
 		{
-			method: http.MethodGet, path: entriesPath, query: []string{"limit", "offset", "cursor", "season"}, limit: leaderboard.DefaultLimit, endpoint: readBoard((*API).listEntries),
+			method: http.MethodGet, path: entriesPath, query: []string{"limit", "offset", "cursor", "around_score", "top_percent", "season"}, limit: leaderboard.DefaultLimit, endpoint: readBoard((*API).listEntries),
 			id: "list-entries", summary: "A page of a board, from the top", status: http.StatusOK,
-			description: "By `offset`, or by `cursor`: that continues behind the last entry that was given out, wherever the others have moved meanwhile.",
-			fails:       []leaderboard.Code{"invalid_board", "invalid_limit", "invalid_cursor", "board_not_found", "season_not_found"},
+			description: "By `offset`, or by `cursor`: that continues behind the last entry that was given out, wherever the others have moved meanwhile. " +
+				"Or around a score, whoever has it; or no further than a share of the board.",
+			fails: []leaderboard.Code{"invalid_board", "invalid_limit", "invalid_cursor", "invalid_score", "too_many_decimals", "score_out_of_range", "board_not_found", "season_not_found"},
 		},
 		{
 			method: http.MethodGet, path: entryPath, query: []string{"season"}, endpoint: readBoard((*API).getEntry),

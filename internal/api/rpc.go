@@ -11,7 +11,7 @@ import (
 // RPC answers a read that comes over a live connection, with the JSON that the
 // same read has over HTTP:
 //
-//	top    {"board", "limit"?, "season"?}
+//	top    {"board", "limit"?, "around_score"? or "top_percent"?, "season"?}
 //	rank   {"board", "member", "season"?}
 //	around {"board", "member", "limit"?, "season"?}
 //	lookup {"board", "members", "season"?}
@@ -34,7 +34,7 @@ func (a *API) RPC(ctx context.Context, method string, params []byte) ([]byte, er
 }
 
 var (
-	rpcTop    = []string{"board", "limit", "season"}
+	rpcTop    = []string{"board", "limit", "season", "around_score", "top_percent"}
 	rpcRank   = []string{"board", "member", "season"}
 	rpcAround = []string{"board", "member", "limit", "season"}
 	rpcLookup = []string{"board", "members", "season"}
@@ -47,7 +47,9 @@ func (a *API) call(ctx context.Context, method string, params []byte) ([]byte, e
 		if err != nil {
 			return nil, err
 		}
-		list, err := a.readTop(ctx, call.Board, call.Season, valueOr(call.Limit, leaderboard.DefaultLimit))
+		list, err := a.readTop(ctx, call.Board, call.Season, leaderboard.Range{
+			Limit: valueOr(call.Limit, leaderboard.DefaultLimit), Around: call.Around, Percent: call.Percent,
+		})
 		if err != nil {
 			return nil, err
 		}

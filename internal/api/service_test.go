@@ -129,6 +129,8 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 		{"rank", `{"board":"b","member":"m07"}`, "/v1/leaderboards/b/entries/m07"},
 		{"around", `{"board":"b","member":"m07"}`, "/v1/leaderboards/b/entries/m07/around"},
 		{"around", `{"board":"b","member":"m07","limit":4}`, "/v1/leaderboards/b/entries/m07/around?limit=4"},
+		{"top", `{"board":"b","around_score":6.0,"limit":3}`, "/v1/leaderboards/b/entries?around_score=6&limit=3"},
+		{"top", `{"board":"b","top_percent":12.5}`, "/v1/leaderboards/b/entries?top_percent=12.5"},
 		{"lookup", `{"board":"b","members":["m07","no","m11"],"season":1}`, `POST /v1/leaderboards/b/entries/lookup {"members":["m07","no","m11"]}`},
 	} {
 		got, err := s.api.RPC(t.Context(), test.method, []byte(test.params))
@@ -170,6 +172,12 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 		{"rank", `{"board":"b","member":"m01","limit":1}`, codeUnknownField},
 		{"around", `{"board":"b","member":"\u0000"}`, leaderboard.CodeInvalidMember},
 		{"lookup", `{"board":"b"}`, leaderboard.CodeEmptyBatch},
+		{"top", `{"board":"b","around_score":"6"}`, leaderboard.CodeInvalidScore},
+		{"top", `{"board":"b","around_score":6.5}`, leaderboard.CodeTooManyDecimals},
+		{"top", `{"board":"b","around_score":1e16}`, leaderboard.CodeScoreOutOfRange},
+		{"top", `{"board":"b","around_score":6,"top_percent":5}`, codeBadRequest},
+		{"top", `{"board":"b","top_percent":0}`, leaderboard.CodeInvalidLimit},
+		{"rank", `{"board":"b","member":"m01","top_percent":1}`, codeUnknownField},
 		{"lookup", `{"board":"b","members":[]}`, leaderboard.CodeEmptyBatch},
 		{"lookup", `{"board":"b","members":["a","\u0000"]}`, leaderboard.CodeInvalidMember},
 		{"lookup", `{"board":"b","members":"a"}`, codeInvalidJSON},
@@ -180,8 +188,8 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 			t.Errorf("%s %s = %s, %v; want %s", test.method, test.params, got, err, test.code)
 		}
 	}
-	if got := counter(t, s.registry, "laurel_rpc_calls_total", "top", "ok"); got != 4 {
-		t.Errorf("%v calls of top counted, want 4", got)
+	if got := counter(t, s.registry, "laurel_rpc_calls_total", "top", "ok"); got != 6 {
+		t.Errorf("%v calls of top counted, want 6", got)
 	}
 	if got := counter(t, s.registry, "laurel_rpc_calls_total", unmatched, "not_found"); got != 2 {
 		t.Errorf("%v unknown calls counted, want 2", got)

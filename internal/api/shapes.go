@@ -297,13 +297,14 @@ type entryList struct {
 	NextCursor string  `json:"next_cursor,omitempty" doc:"Give it back as cursor for the entries behind these; absent if there are none"`
 }
 
-func entryListOf(p leaderboard.Page) entryList {
+// entryListOf makes the answer of a page of a board, or of the first percent of it.
+func entryListOf(p leaderboard.Page, percent *leaderboard.Decimal) entryList {
 	list := entryList{Position: positionOf(p.View), Entries: make([]entry, len(p.Entries))}
 	for i, e := range p.Entries {
 		list.Entries[i] = entryOf(e, p.Board.Decimals)
 	}
 	if n := len(p.Entries); p.More && n > 0 {
-		list.NextCursor = entryCursor{Season: p.Season, Position: p.Entries[n-1].Position()}.encode(p.Board.ID)
+		list.NextCursor = entryCursor{Season: p.Season, Position: p.Entries[n-1].Position(), Percent: percent}.encode(p.Board.ID)
 	}
 	return list
 }
@@ -333,7 +334,7 @@ type standing struct {
 	Member     string     `json:"member"`
 	Score      score      `json:"score"`
 	Rank       int        `json:"rank" minimum:"1" doc:"Counted from 1, by the board's rank style"`
-	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"The share of the other members that stand below this rank: 100 for the first, 0 for the last"`
+	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"The share of the other members, in percent, that do not stand before this one; equals do not where they share a rank. 100 for the first, 0 for one whom all stand before"`
 	Data       storedData `json:"data,omitempty" doc:"What was given with a submission"`
 	UpdatedAt  timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
 	Position
@@ -342,7 +343,7 @@ type standing struct {
 func standingOf(p leaderboard.Page) standing {
 	e := entryOf(p.Entries[0], p.Board.Decimals)
 	return standing{
-		Member: e.Member, Score: e.Score, Rank: e.Rank, Percentile: leaderboard.Percentile(e.Rank, p.Total),
+		Member: e.Member, Score: e.Score, Rank: e.Rank, Percentile: p.Percentile(p.Entries[0]),
 		Data: e.Data, UpdatedAt: e.UpdatedAt, Position: positionOf(p.View),
 	}
 }
@@ -380,7 +381,7 @@ func selectionOf(s leaderboard.Selection) selection {
 	for i := range s.Entries {
 		e := entryOf(s.Entries[i], s.Board.Decimals)
 		found.Entries[i] = selected{
-			Member: e.Member, Score: e.Score, Rank: e.Rank, Place: i + 1, Percentile: leaderboard.Percentile(e.Rank, s.Total),
+			Member: e.Member, Score: e.Score, Rank: e.Rank, Place: i + 1, Percentile: s.Percentile(s.Entries[i]),
 			Data: e.Data, UpdatedAt: e.UpdatedAt,
 		}
 	}

@@ -204,6 +204,9 @@ func (s *Service) Entries(ctx context.Context, at Ref, r Range) (Page, error) {
 	if r.Offset < 0 {
 		return Page{}, Errorf(CodeInvalidLimit, "offset is %d, must not be negative", r.Offset)
 	}
+	if err := checkPercent(r.Percent); err != nil {
+		return Page{}, err
+	}
 	if err := checkLimit(r.Limit); err != nil {
 		return Page{}, err
 	}
@@ -287,6 +290,16 @@ func checkMembers(board string, members ...string) error {
 		if err := ValidateMember(member); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func checkPercent(percent *Decimal) error {
+	if percent == nil {
+		return nil
+	}
+	if part, err := percent.Scaled(MaxDecimals); err != nil || part <= 0 || part > 100_000_000 {
+		return Errorf(CodeInvalidLimit, "a share of %s percent must be above 0 and at most 100", percent)
 	}
 	return nil
 }

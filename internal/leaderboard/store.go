@@ -3,6 +3,7 @@ package leaderboard
 import (
 	"context"
 	"encoding/json"
+	"math/bits"
 	"time"
 )
 
@@ -201,10 +202,38 @@ type Ref struct {
 
 // Range is a part of a board: from Offset (0-based) or, if it is not nil, from
 // what stands behind After.
+//
+// If Around is not nil, neither counts: in the middle of the page is the place of
+// who reached that score now, behind its equals or, where the latest stands first,
+// before them. Half of Limit stands above it, rounded down; near an end of the board
+// the page is filled up from the other side. The score must be one that the board
+// can keep, or the error has the code [CodeTooManyDecimals] or [CodeScoreOutOfRange].
+//
+// If Percent is not nil, the board ends for this page behind that share of its
+// entries; see [Range.End].
 type Range struct {
-	Offset int
-	After  *Position
-	Limit  int
+	Offset  int
+	After   *Position
+	Around  *Decimal
+	Percent *Decimal // above 0, at most 100
+	Limit   int
+}
+
+// End returns how many of a board's entries, from the top, the range can reach: as
+// many as Percent says of total, rounded up, exactly.
+func (r Range) End(total int) int {
+	if r.Percent == nil {
+		return total
+	}
+	const whole = 100_000_000 // 100 percent, with MaxDecimals
+	part, err := r.Percent.Scaled(MaxDecimals)
+	if err != nil || part >= whole || total <= 0 {
+		return total
+	}
+	high, low := bits.Mul64(uint64(max(part, 0)), uint64(total))
+	low, carry := bits.Add64(low, whole-1, 0)
+	end, _ := bits.Div64(high+carry, low, whole) // no more than total
+	return int(end)
 }
 
 // Position is a place in the total order of a board's entries; no two entries
@@ -234,8 +263,13 @@ type Entry struct {
 // Position returns the entry's place in the board's order.
 func (e Entry) Position() Position { return Position{e.Score, e.Seq} }
 
-// Percentile returns how many of the other members, in percent, stand below
-// rank on a board of total entries: 100 for the first, 0 for the last.
+// Percentile returns how many of the other members of the page's board, in
+// percent, do not stand before an entry of it. Equals do not where they share a rank.
+func (p Page) Percentile(e Entry) float64 { return Percentile(e.Rank, p.Total) }
+
+// Percentile returns how many of the other members, in percent, do not stand before
+// rank on a board of total entries: 100 for the first, 0 for one whom all stand before.
+// It is the double that is nearest to that.
 func Percentile(rank, total int) float64 {
 	if total <= 1 {
 		return 100

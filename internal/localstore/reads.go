@@ -3,6 +3,7 @@ package localstore
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -96,11 +97,12 @@ func (b *board) entry(e zset.Entry, rank int) leaderboard.Entry {
 	}
 }
 
-// page returns at most limit entries from an ordinal rank on.
-func (b *board) page(v leaderboard.View, from, limit int) leaderboard.Page {
+// page returns at most limit entries from an ordinal rank on, as if the board had
+// no more than end.
+func (b *board) page(v leaderboard.View, from, limit, end int) leaderboard.Page {
 	from = max(from, 1)
-	n := max(min(limit, v.Total-from+1), 0)
-	p := leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, 0, n), More: from+n <= v.Total}
+	n := max(min(limit, end-from+1), 0)
+	p := leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, 0, n), More: from+n <= end}
 	if n == 0 {
 		return p
 	}
@@ -191,10 +193,18 @@ func (s *Store) Boards(_ context.Context, after string, limit int) ([]leaderboar
 func (s *Store) Entries(_ context.Context, at leaderboard.Ref, r leaderboard.Range) (page leaderboard.Page, err error) {
 	err = s.read(at, func(b *board, v leaderboard.View) error {
 		from := min(r.Offset, v.Total) + 1
-		if r.After != nil {
+		switch {
+		case r.Around != nil:
+			score, err := r.Around.Scaled(b.settings.Decimals)
+			if err != nil {
+				return err
+			}
+			place := b.ranks.RankAfter(zset.Key{Score: score, Seq: math.MaxUint64})
+			from = min(place-r.Limit/2, v.Total-r.Limit+1)
+		case r.After != nil:
 			from = b.ranks.RankAfter(zset.Key{Score: r.After.Score, Seq: r.After.Seq})
 		}
-		page = b.page(v, from, r.Limit)
+		page = b.page(v, from, r.Limit, r.End(v.Total))
 		return nil
 	})
 	return page, err
@@ -208,7 +218,7 @@ func (s *Store) Around(_ context.Context, at leaderboard.Ref, member string, lim
 			return memberNotFound(at.Board, member)
 		}
 		from := min(rank-limit/2, v.Total-limit+1)
-		page = b.page(v, from, limit)
+		page = b.page(v, from, limit, v.Total)
 		return nil
 	})
 	return page, err

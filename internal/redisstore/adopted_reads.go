@@ -114,9 +114,9 @@ func (s *Store) readAdopted(ctx context.Context, b *leaderboard.Board, args ...s
 }
 
 // adoptedPage reads a page; where is what entries.lua is told, too.
-func (s *Store) adoptedPage(ctx context.Context, view leaderboard.View, limit int, where ...string) (leaderboard.Page, error) {
+func (s *Store) adoptedPage(ctx context.Context, view leaderboard.View, r leaderboard.Range, where ...string) (leaderboard.Page, error) {
 	page := leaderboard.Page{View: view}
-	message, err := s.readAdopted(ctx, &view.Board, append([]string{strconv.Itoa(limit)}, where...)...)
+	message, err := s.readAdopted(ctx, &view.Board, append([]string{strconv.Itoa(r.Limit)}, where...)...)
 	if err != nil {
 		return page, err
 	}
@@ -135,8 +135,9 @@ func (s *Store) adoptedPage(ctx context.Context, view leaderboard.View, limit in
 		return page, fmt.Errorf("read ZSET %q: %w", view.Board.ZSet, errAnswer)
 	}
 	page.Total = int(total)
-	page.Entries = make([]leaderboard.Entry, len(rows)/2)
-	page.More = start+int64(len(page.Entries)) < total
+	end := int64(r.End(page.Total))
+	page.Entries = make([]leaderboard.Entry, max(0, min(int64(len(rows)/2), end-start)))
+	page.More = start+int64(len(page.Entries)) < end
 	for i := range page.Entries {
 		score, err := strconv.ParseInt(rows[2*i+1], 10, 64)
 		if err != nil {

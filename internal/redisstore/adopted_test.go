@@ -138,6 +138,24 @@ func TestAdoptedBoardStandsAsRedisOrdersIt(t *testing.T) {
 				if diff := cmp.Diff(append(want, leaderboard.Entry{Member: "nobody"}), found.Entries); diff != "" {
 					t.Fatalf("%s looked up (-Redis +store):\n%s", id, diff)
 				}
+				for scaled := int64(-8 * 25); scaled <= 8*25; scaled += 5 {
+					above := 0
+					for _, e := range want {
+						if e.Score == scaled || view.Board.Better(e.Score, scaled) {
+							above++
+						}
+					}
+					from := max(0, min(above-2, members-4))
+					page := entriesOf(t, s, id, leaderboard.Range{Around: new(leaderboard.ScaledDecimal(scaled, decimals)), Limit: 4})
+					if diff := cmp.Diff(want[from:from+4], page.Entries); diff != "" {
+						t.Fatalf("%s around the scaled score %d (-Redis +store):\n%s", id, scaled, diff)
+					}
+				}
+				third := entriesOf(t, s, id, leaderboard.Range{Percent: new(leaderboard.ScaledDecimal(33333333, 6)), Limit: 1000})
+				if diff := cmp.Diff(want[:20], third.Entries); diff != "" || third.More {
+					t.Fatalf("%s, the first third, more %t (-Redis +store):\n%s", id, third.More, diff)
+				}
+
 				rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 				service := leaderboard.NewService(s, leaderboard.ServiceOptions{})
 				selected, err := service.Select(t.Context(), leaderboard.Ref{Board: id}, names)

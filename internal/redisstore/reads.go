@@ -179,13 +179,38 @@ func (s *Store) viewsOf(ctx context.Context, ids []string) ([]leaderboard.View, 
 
 // Entries returns a page of a board from the top.
 func (s *Store) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+	if r.Around != nil {
+		return s.aroundScore(ctx, at, r)
+	}
 	args := []string{"offset", strconv.Itoa(min(r.Offset, maxOffset))}
 	if r.After != nil {
 		// Scores and revs beyond what there can be are as far away as those at the end.
 		score := max(-maxSeq, min(maxSeq, r.After.Score))
 		args = []string{"after", strconv.FormatInt(score, 10), strconv.FormatUint(min(r.After.Seq, maxSeq), 10)}
 	}
-	return s.page(ctx, at, r.Limit, args...)
+	return s.page(ctx, at, r, args...)
+}
+
+// aroundScore reads the page around a score. How it is scaled is among the board's
+// settings; if those that are known are another board's, of the same id, which has
+// been deleted, it is read again.
+func (s *Store) aroundScore(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+	set, _ := s.known(at.Board)
+	decimals := set.board.Decimals
+	for {
+		score, invalid := r.Around.Scaled(decimals) // 0 if it cannot be
+		page, err := s.page(ctx, at, r, "score", strconv.FormatInt(score, 10))
+		switch {
+		case err != nil:
+			return page, err
+		case page.Board.Decimals != decimals:
+			decimals = page.Board.Decimals
+		case invalid != nil:
+			return leaderboard.Page{}, invalid
+		default:
+			return page, nil
+		}
+	}
 }
 
 // maxOffset is beyond every board.
@@ -193,7 +218,7 @@ const maxOffset = 1 << 40
 
 // Around returns a member and its neighbours.
 func (s *Store) Around(ctx context.Context, at leaderboard.Ref, member string, limit int) (leaderboard.Page, error) {
-	page, err := s.page(ctx, at, limit, "around", member)
+	page, err := s.page(ctx, at, leaderboard.Range{Limit: limit}, "around", member)
 	if err == errNoMember { //nolint:errorlint // it is never wrapped
 		err = memberNotFound(member, at.Board)
 	}
@@ -202,13 +227,14 @@ func (s *Store) Around(ctx context.Context, at leaderboard.Ref, member string, l
 
 var errNoMember = errors.New("no such member")
 
-func (s *Store) page(ctx context.Context, at leaderboard.Ref, limit int, where ...string) (page leaderboard.Page, err error) {
+// page reads the page that begins where the scripts are told; r says how far it goes.
+func (s *Store) page(ctx context.Context, at leaderboard.Ref, r leaderboard.Range, where ...string) (page leaderboard.Page, err error) {
 	p := s.partition(at.Board)
-	err = s.read(ctx, p, scriptEntries, at, append([]string{strconv.Itoa(limit)}, where...), func(view leaderboard.View, m []rueidis.RedisMessage) error {
+	err = s.read(ctx, p, scriptEntries, at, append([]string{strconv.Itoa(r.Limit)}, where...), func(view leaderboard.View, m []rueidis.RedisMessage) error {
 		if view.Board.ZSet != "" {
-			page, err = s.adoptedPage(ctx, view, limit, where...)
+			page, err = s.adoptedPage(ctx, view, r, where...)
 		} else {
-			page, err = readPage(view, m)
+			page, err = readPage(view, m, r)
 		}
 		return err
 	})
@@ -291,7 +317,7 @@ func readEntry(b *leaderboard.Board, member, text string) (leaderboard.Entry, er
 	return e, nil
 }
 
-func readPage(view leaderboard.View, m []rueidis.RedisMessage) (leaderboard.Page, error) {
+func readPage(view leaderboard.View, m []rueidis.RedisMessage, r leaderboard.Range) (leaderboard.Page, error) {
 	if text, err := m[0].ToString(); err == nil && text == "M" {
 		return leaderboard.Page{}, errNoMember
 	}
@@ -305,8 +331,10 @@ func readPage(view leaderboard.View, m []rueidis.RedisMessage) (leaderboard.Page
 	if err != nil || err2 != nil || err3 != nil || err4 != nil || len(members) != len(entries) {
 		return leaderboard.Page{}, errAnswer
 	}
+	end := int64(r.End(view.Total))
+	members = members[:max(0, min(int64(len(members)), end-start))]
 	page := leaderboard.Page{View: view, Entries: make([]leaderboard.Entry, len(members))}
-	page.More = start < int64(view.Total) && start+int64(len(members)) < int64(view.Total)
+	page.More = start < end && start+int64(len(members)) < end
 	for i := range members {
 		name, err := members[i].ToString()
 		text, err2 := entries[i].ToString()

@@ -223,6 +223,12 @@ func (m *machine) Entries(t *rapid.T) {
 		after := rapid.SampledFrom(m.positions).Draw(t, "position")
 		r.After = &after
 	}
+	if rapid.IntRange(0, 3).Draw(t, "around") == 0 {
+		r.Around = new(someScore(t))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "percent") == 0 {
+		r.Percent = new(score(rapid.SampledFrom([]string{"0.000001", "10", "33.333333", "50", "66.6", "99.999999", "100"}).Draw(t, "of the board")))
+	}
 	want, wantErr := m.model.Entries(m.ctx, ref, r)
 	got, err := m.store.Entries(m.ctx, ref, r)
 	m.same(t, fmt.Sprintf("Entries(%v, %s)", ref, describeRange(r)), want, wantErr, got, err)

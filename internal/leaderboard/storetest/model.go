@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -383,9 +384,13 @@ func (m *Model) season(at leaderboard.Ref) (*board, error) {
 	return b, nil
 }
 
-// page returns the entries of the board from the one with the index start on.
-func (m *Model) page(b *board, start, limit int) leaderboard.Page {
+// page returns the entries of the board from the one with the index start on, of
+// the first so many percent if percent is not nil.
+func (m *Model) page(b *board, start, limit int, percent *leaderboard.Decimal) leaderboard.Page {
 	entries := b.ranked()
+	if percent != nil {
+		entries = entries[:share(*percent, len(entries))]
+	}
 	start = min(start, len(entries))
 	end := start + min(limit, len(entries)-start)
 	return leaderboard.Page{View: m.view(b), Entries: entries[start:end], More: end < len(entries)}
@@ -403,14 +408,51 @@ func (m *Model) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.R
 	}
 	start := r.Offset
 	if r.After != nil {
-		start = 0
-		for _, e := range b.entries {
-			if b.compare(e.Position(), *r.After) <= 0 {
-				start++
+		start = b.through(*r.After)
+	}
+	if r.Around != nil {
+		score, err := scaled(*r.Around, b.settings.Decimals)
+		if err != nil {
+			return leaderboard.Page{}, err
+		}
+		// Start from the gap and add one below, one above, in turn.
+		start = b.through(leaderboard.Position{Score: score, Seq: math.MaxUint64})
+		for below, end := true, start; end-start < r.Limit && end-start < len(b.entries); below = !below {
+			switch {
+			case below && end < len(b.entries):
+				end++
+			case !below && start > 0:
+				start--
 			}
 		}
 	}
-	return m.page(b, start, r.Limit), nil
+	return m.page(b, start, r.Limit, r.Percent), nil
+}
+
+// through counts the entries that stand at a position or before it.
+func (b *board) through(p leaderboard.Position) int {
+	n := 0
+	for _, e := range b.entries {
+		if b.compare(e.Position(), p) <= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// share returns the smallest number of entries that is no less than so many
+// percent of total, by counting.
+func share(percent leaderboard.Decimal, total int) int {
+	part, ok := new(big.Rat).SetString(percent.String())
+	if !ok {
+		panic("storetest: percent is not a number")
+	}
+	part.Mul(part, big.NewRat(int64(total), 100))
+	n := 0
+	for n < total && big.NewRat(int64(n), 1).Cmp(part) < 0 {
+		n++
+	}
+	return n
 }
 
 // Around implements [leaderboard.Reader].
@@ -437,7 +479,7 @@ func (m *Model) Around(ctx context.Context, at leaderboard.Ref, member string, l
 			end++
 		}
 	}
-	return m.page(b, start, end-start), nil
+	return m.page(b, start, end-start, nil), nil
 }
 
 // Lookup implements [leaderboard.Reader].

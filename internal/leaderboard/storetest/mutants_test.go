@@ -664,6 +664,33 @@ var mutants = []mutant{
 		},
 	},
 	{
+		name: "around a score comes what is better only", caughtBy: "Read/around a score are those who stand about where it would",
+		store: func(m *Model) Store {
+			return &broken{Model: m, entries: func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+				page, err := m.Entries(ctx, at, r)
+				if r.Around != nil && len(page.Entries) > 1 {
+					page.Entries, page.More = page.Entries[:len(page.Entries)-1], true
+				}
+				return page, err
+			}}
+		},
+	},
+	{
+		name: "a percentage is rounded down", caughtBy: "Read/the first so many percent are rounded up, exactly",
+		store: func(m *Model) Store {
+			return &broken{Model: m, entries: func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+				page, err := m.Entries(ctx, at, r)
+				if err != nil || r.Percent == nil || r.After != nil || r.Around != nil {
+					return page, err
+				}
+				part, err := r.Percent.Scaled(6)
+				n := int(part) * page.Total / 100_000_000
+				page.Entries = page.Entries[:max(0, min(len(page.Entries), n-r.Offset))]
+				return page, err
+			}}
+		},
+	},
+	{
 		name: "around is not filled up", caughtBy: "Read/around is filled up from below at the top",
 		store: func(m *Model) Store {
 			return &broken{Model: m, around: window(m, func(i, limit, _ int) (int, int) { return i - limit/2, i - limit/2 + limit })}

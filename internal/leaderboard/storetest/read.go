@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/big"
+	"slices"
 
 	"laurel/internal/leaderboard"
 )
@@ -228,6 +230,154 @@ var readChecks = []check{
 		}
 	}},
 
+	{"around a score are those who stand about where it would", func(f *fixture) {
+		for _, b := range shapes {
+			b.Decimals = 1
+			f.ten(b.ID, b)
+			all := f.entries(b.ID)
+			settings := f.view(b.ID).Board
+			for _, points := range []string{"-99999999999999.9", "-5.1", "-5", "-4.9", "0", "0.5", "10", "19.9", "20", "20.1", "70", "71", "99999999999999.9"} {
+				around := score(points)
+				scaled, err := around.Scaled(1)
+				if err != nil {
+					f.Fatal(err)
+				}
+				above := 0 // who stands before one who reaches the score now
+				for _, e := range all {
+					if settings.Better(e.Score, scaled) || e.Score == scaled && settings.Ties == leaderboard.Earliest {
+						above++
+					}
+				}
+				for limit := 1; limit <= 12; limit++ {
+					start := max(0, min(above-limit/2, 10-limit))
+					end := min(start+limit, 10)
+					want := leaderboard.Page{View: f.view(b.ID), Entries: all[start:end], More: end < 10}
+					got := f.page(b.ID, leaderboard.Range{Around: &around, Limit: limit, Offset: 3, After: &leaderboard.Position{}})
+					if diff := compare(want, got); diff != "" {
+						f.Errorf("%s, %d around %s (-want +got):\n%s", b.ID, limit, points, diff)
+					}
+				}
+			}
+		}
+	}},
+	{"who reaches the score stands where the page around it had its middle", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			around := score("20")
+			page := f.page(b.ID, leaderboard.Range{Around: &around, Limit: 4})
+			f.apply(set(b.ID, "new", "20"))
+			got, err := f.store.Around(f.Context(), leaderboard.Ref{Board: b.ID}, "new", 5)
+			if err != nil {
+				f.Fatal(err)
+			}
+			var want, names []string
+			for i, e := range page.Entries {
+				if i == 2 {
+					want = append(want, "new")
+				}
+				want = append(want, e.Member)
+			}
+			for _, e := range got.Entries {
+				names = append(names, e.Member)
+			}
+			if diff := compare(want, names); diff != "" {
+				f.Errorf("%s (-want +got):\n%s", b.ID, diff)
+			}
+		}
+	}},
+	{"a score that the board cannot keep has no place", func(f *fixture) {
+		f.create(leaderboard.Board{ID: "race", Decimals: 2})
+		f.apply(submit("race", "a", "1"))
+		for points, code := range map[string]leaderboard.Code{
+			"0.001": leaderboard.CodeTooManyDecimals, "9999999999999.99": "", "10000000000000": leaderboard.CodeScoreOutOfRange, "-10000000000000": leaderboard.CodeScoreOutOfRange,
+		} {
+			around := score(points)
+			page, err := f.store.Entries(f.Context(), leaderboard.Ref{Board: "race"}, leaderboard.Range{Around: &around, Limit: 5})
+			if leaderboard.CodeOf(err) != code || (err == nil) != (code == "") {
+				f.Errorf("around %s: %v, want the code %q", points, err, code)
+			}
+			if err != nil && compare(leaderboard.Page{}, page) != "" {
+				f.Errorf("around %s: a page beside the error %v: %+v", points, err, page)
+			}
+			_, err = f.store.Entries(f.Context(), leaderboard.Ref{Board: "none"}, leaderboard.Range{Around: &around, Limit: 5})
+			f.wantCode("around "+points+" on no board", err, leaderboard.CodeBoardNotFound)
+			_, err = f.store.Entries(f.Context(), leaderboard.Ref{Board: "race", Season: 7}, leaderboard.Range{Around: &around, Limit: 5})
+			f.wantCode("around "+points+" in no season", err, leaderboard.CodeSeasonNotFound)
+		}
+	}},
+	{"around a score is by the decimals of the board that there is", func(f *fixture) {
+		around := score("0.5")
+		for _, decimals := range []int{1, 6, 2} {
+			f.create(leaderboard.Board{ID: "race", Decimals: decimals})
+			f.apply(submit("race", "a", "0.9"), submit("race", "b", "0.6"), submit("race", "c", "0.4"), submit("race", "d", "0.1"))
+			f.wantMembers(f.page("race", leaderboard.Range{Around: &around, Limit: 2}), "b", "c")
+			f.delete("race")
+		}
+	}},
+
+	{"the first so many percent are rounded up, exactly", func(f *fixture) {
+		f.ten("race", leaderboard.Board{RankStyle: leaderboard.Competition})
+		all := f.entries("race")
+		for percent, n := range map[string]int{
+			"0.000001": 1, "9.999999": 1, "10": 1, "10.000001": 2, "20": 2, "30": 3, "33.333333": 4, "69.999999": 7, "70": 7, "70.000001": 8, "99": 10, "100": 10,
+		} {
+			part := score(percent)
+			for offset := range 12 {
+				for limit := 1; limit <= 12; limit++ {
+					start := min(offset, n)
+					end := min(start+limit, n)
+					want := leaderboard.Page{View: f.view("race"), Entries: all[start:end], More: end < n}
+					if diff := compare(want, f.page("race", leaderboard.Range{Percent: &part, Offset: offset, Limit: limit})); diff != "" {
+						f.Errorf("%d from %d of the first %s %% (-want +got):\n%s", limit, offset, percent, diff)
+					}
+				}
+			}
+		}
+	}},
+	{"pages by position end with the percentage, whatever moves", func(f *fixture) {
+		f.ten("race", leaderboard.Board{Policy: leaderboard.Latest})
+		half := score("50")
+		all := f.entries("race")
+		first := f.page("race", leaderboard.Range{Percent: &half, Limit: 3})
+		after := all[2].Position()
+		rest := f.page("race", leaderboard.Range{Percent: &half, After: &after, Limit: 3})
+		if diff := compare(all[:5], append(first.Entries, rest.Entries...)); diff != "" || !first.More || rest.More {
+			f.Errorf("more = %t, then %t (-want +got):\n%s", first.More, rest.More, diff)
+		}
+		f.apply(submit("race", "m11", "-50"), submit("race", "m12", "-51"), submit("race", "m13", "-52"))
+		rest = f.page("race", leaderboard.Range{Percent: &half, After: &after, Limit: 9})
+		if len(rest.Entries) != 4 || rest.More { // up to the 7th of 13
+			f.Errorf("%d more of the first half of 13, more = %t; want 4", len(rest.Entries), rest.More)
+		}
+		for i := range 8 {
+			f.apply(remove("race", all[9-i].Member))
+		}
+		rest = f.page("race", leaderboard.Range{Percent: &half, After: &after, Limit: 9}) // of 5, of whom 2 stand before
+		if len(rest.Entries) != 1 || rest.More {
+			f.Errorf("%d more of the first half of 5, more = %t; want 1", len(rest.Entries), rest.More)
+		}
+	}},
+	{"a percentile is the share of the others who do not stand before, also among equals", func(f *fixture) {
+		for _, b := range shapes {
+			f.ten(b.ID, b)
+			page := f.page(b.ID, whole)
+			for i, e := range page.Entries {
+				before := i
+				if b.RankStyle != leaderboard.Ordinal {
+					before = slices.IndexFunc(page.Entries, func(other leaderboard.Entry) bool { return other.Score == e.Score })
+				}
+				want, _ := big.NewRat(int64(100*(len(page.Entries)-1-before)), int64(len(page.Entries)-1)).Float64()
+				found := f.lookup(b.ID, e.Member)
+				if got := found.Percentile(found.Entries[0]); got != want {
+					f.Errorf("%s: percentile of %s by a lookup = %v, want %v", b.ID, e.Member, got, want)
+				}
+				if got := page.Percentile(e); got != want {
+					f.Errorf("%s: percentile of %s on its page = %v, want %v", b.ID, e.Member, got, want)
+				}
+			}
+		}
+	}},
+
 	{"the order of entries is that of their positions", func(f *fixture) {
 		for _, b := range shapes {
 			f.ten(b.ID, b)
@@ -363,6 +513,17 @@ func (f *fixture) wantAround(rank, limit, first, last int) {
 	want := leaderboard.Page{View: f.view(id), Entries: all[first-1 : last], More: last < len(all)}
 	if diff := compare(want, got); diff != "" {
 		f.Errorf("%d entries around rank %d (-want +got):\n%s", limit, rank, diff)
+	}
+}
+
+func (f *fixture) wantMembers(page leaderboard.Page, want ...string) {
+	f.Helper()
+	var got []string
+	for _, e := range page.Entries {
+		got = append(got, e.Member)
+	}
+	if diff := compare(want, got); diff != "" {
+		f.Errorf("members of %q (-want +got):\n%s", page.Board.ID, diff)
 	}
 }
 

@@ -348,10 +348,17 @@ func describe(ops []leaderboard.Op) []string {
 }
 
 func describeRange(r leaderboard.Range) string {
-	if r.After != nil {
-		return fmt.Sprintf("%d after %+v", r.Limit, *r.After)
+	text := fmt.Sprintf("%d from %d", r.Limit, r.Offset)
+	switch {
+	case r.Around != nil:
+		text = fmt.Sprintf("%d around %s", r.Limit, r.Around)
+	case r.After != nil:
+		text = fmt.Sprintf("%d after %+v", r.Limit, *r.After)
 	}
-	return fmt.Sprintf("%d from %d", r.Limit, r.Offset)
+	if r.Percent != nil {
+		text += fmt.Sprintf(" within %s %%", r.Percent)
+	}
+	return text
 }
 
 // whole is the range of a whole board.

@@ -4,7 +4,7 @@
 -- ARGV: 1 'd' or 'a', the order, 2 10 to the power of the board's decimals, 3 the largest scaled score, then what to read:
 --       4 'lookup', 5… members;
 --       4 the limit of a page, then where it begins: 5 'offset', 6 the offset; 5 'after', 6 score, 7 place among its
---       equals; 5 'around', 6 member
+--       equals; 5 'around', 6 member; 5 'score', 6 score: around the place behind those that are shown with it
 --
 -- Scores are as they are shown: scaled, rounded half to even, no further than the limit. What is shown as equal is
 -- equal. A key of another type is as empty as one that is not there.
@@ -117,6 +117,9 @@ if ARGV[5] == 'offset' then
 elseif ARGV[5] == 'after' then
   local s = math.max(-limit, math.min(limit, tonumber(ARGV[6])))
   start = math.min(before(s) + tonumber(ARGV[7]), through(s))
+elseif ARGV[5] == 'score' then
+  local s = math.max(-limit, math.min(limit, tonumber(ARGV[6])))
+  start = math.max(0, math.min(through(s) - math.floor(most / 2), total - most))
 else
   local index = call(rank, key, ARGV[6])
   if not index then

@@ -4,7 +4,8 @@
 -- ARGV: 1 revision of the settings that is known, 2 season, 3 limit, then where the page begins:
 --       4 'offset', 5 the offset;
 --       4 'after', 5 score, 6 seq: behind this position;
---       4 'around', 5 member: the page has it in its middle
+--       4 'around', 5 member: the page has it in its middle;
+--       4 'score', 5 score: the page has the place of who reached it now in its middle
 --
 -- A state's field k is letters about the settings: d or a, the order; e or l, who of equals stands first; o
 -- or c, whether they share a rank; and then z, if the board shows a ZSET, which is read elsewhere.
@@ -53,6 +54,13 @@ elseif ARGV[4] == 'after' then
     end
   end
   start = low
+elseif ARGV[4] == 'score' then
+  local through = string.format('%.17g', sign * ARGV[5])
+  if string.sub(k, 2, 2) == 'l' then
+    through = '(' .. through
+  end
+  start = call('ZCOUNT', ranks, '-inf', through) - math.floor(limit / 2)
+  start = math.max(0, math.min(start, call('ZCARD', ranks) - limit))
 else
   local record = call('HGET', KEYS[4], ARGV[5])
   if not record then
