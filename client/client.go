@@ -211,6 +211,33 @@ func (c *Client) Lookup(ctx context.Context, board string, members ...string) (S
 	return call[Selection](ctx, c, http.MethodPost, boardPath(board)+"/entries/lookup", body)
 }
 
+// Member returns a member's entries on all boards, ordered by the boards' ids,
+// read page by page. It ends after an error.
+func (c *Client) Member(ctx context.Context, member string) iter.Seq2[Standing, error] {
+	return func(yield func(Standing, error) bool) {
+		query := url.Values{"limit": {"1000"}}
+		for {
+			page, err := call[struct {
+				Entries    []Standing `json:"entries"`
+				NextCursor string     `json:"next_cursor"`
+			}](ctx, c, http.MethodGet, withQuery("/v1/members/"+escape(member), query), nil)
+			if err != nil {
+				yield(Standing{}, err)
+				return
+			}
+			for _, e := range page.Entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page.NextCursor == "" {
+				return
+			}
+			query.Set("cursor", page.NextCursor)
+		}
+	}
+}
+
 func boardPath(board string) string { return "/v1/leaderboards/" + escape(board) }
 
 func memberPath(board, member string) string { return boardPath(board) + "/entries/" + escape(member) }

@@ -691,3 +691,24 @@ func TestAnswersThatAreKept(t *testing.T) {
 	_, err = keeping.Top(ctx, "race", 10)
 	wantCode(t, err, client.CodeBoardNotFound)
 }
+
+func TestMember(t *testing.T) {
+	c, ctx := newServer(t).client(), t.Context()
+	submit(t, c, "a", "carol/x", "5")
+	submit(t, c, "b", "bob", "5")
+	submit(t, c, "c", "bob", "5")
+	submit(t, c, "c", "carol/x", "4")
+	var got []string
+	for e, err := range c.Member(ctx, "carol/x") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %d of %d, %s, %g", e.Board, e.Rank, e.Total, e.Score, e.Percentile))
+	}
+	if diff := cmp.Diff([]string{"a 1 of 1, 5, 100", "c 2 of 2, 4, 0"}, got); diff != "" {
+		t.Errorf("carol (-want +got):\n%s", diff)
+	}
+	for _, err := range c.Member(ctx, "") {
+		wantCode(t, err, "not_found") // there is no such path
+	}
+}

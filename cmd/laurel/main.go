@@ -53,6 +53,7 @@ func commands() []command {
 		submitCommand(),
 		topCommand(),
 		rankCommand(),
+		memberCommand(),
 		watchCommand(),
 		simCommand(),
 		copyCommand(),

@@ -85,6 +85,19 @@ func decodeEntryCursor(board, cursor string) (entryCursor, error) {
 
 func encodeBoardCursor(after string) string { return sealCursor("leaderboards", []byte(after)) }
 
+// A cursor through a member's boards says behind which board it goes on.
+func encodeMemberCursor(member, after string) string {
+	return sealCursor("member/"+member, []byte(after))
+}
+
+func decodeMemberCursor(member, cursor string) (after string, err error) {
+	place, ok := openCursor("member/"+member, cursor)
+	if !ok || leaderboard.ValidateBoardID(string(place)) != nil {
+		return "", invalidCursor()
+	}
+	return string(place), nil
+}
+
 func decodeBoardCursor(cursor string) (after string, err error) {
 	place, ok := openCursor("leaderboards", cursor)
 	if !ok || leaderboard.ValidateBoardID(string(place)) != nil {

@@ -104,6 +104,40 @@ func (a *API) readLookup(ctx context.Context, board, seasonName string, members 
 	return selectionOf(found), nil
 }
 
+func (a *API) getMember(x *exchange) (memberList, error) {
+	limit, err := x.number("limit", x.route.limit)
+	if err != nil {
+		return memberList{}, err
+	}
+	var cursor *string
+	if x.query.Has("cursor") {
+		cursor = new(x.query.Get("cursor"))
+	}
+	return a.readMember(x.r.Context(), x.params[0], limit, cursor)
+}
+
+func (a *API) readMember(ctx context.Context, member string, limit int, cursor *string) (memberList, error) {
+	after := ""
+	if cursor != nil {
+		var err error
+		if after, err = decodeMemberCursor(member, *cursor); err != nil {
+			return memberList{}, err
+		}
+	}
+	pages, next, err := a.service.Member(ctx, member, after, limit)
+	if err != nil {
+		return memberList{}, err
+	}
+	list := memberList{Member: member, Entries: make([]standing, len(pages))}
+	for i, page := range pages {
+		list.Entries[i] = standingOf(page)
+	}
+	if next != "" {
+		list.NextCursor = encodeMemberCursor(member, next)
+	}
+	return list, nil
+}
+
 func (a *API) readEntry(ctx context.Context, board, seasonName, member string) (standing, error) {
 	season, err := seasonOf(board, seasonName)
 	if err != nil {

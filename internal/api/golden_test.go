@@ -57,6 +57,14 @@ func TestShapesAreAsDocumented(t *testing.T) {
 			`{"board":"race","season":1,"rev":5,"epoch":"EPOCH","total":3,"entries":[{"member":"alice","score":12.5,"rank":2,"position":1,"percentile":50,"data":{"name":"Alice \u00e9"},"updated_at":"2026-11-24T09:00:00.000Z"},{"member":"bob","score":100,"rank":3,"position":2,"percentile":0,"updated_at":"2026-11-24T09:00:00.000Z"}],"not_found":["nobody","somebody"]}`,
 		},
 		{
+			"member", "GET", "/v1/members/alice?limit=2", "", 200,
+			`{"member":"alice","entries":[{"member":"alice","score":12.5,"rank":2,"percentile":50,"data":{"name":"Alice \u00e9"},"updated_at":"2026-11-24T09:00:00.000Z","board":"race","season":1,"rev":5,"epoch":"EPOCH","total":3}]}`,
+		},
+		{
+			"member on no board of this page", "GET", "/v1/members/alice?limit=1", "", 200,
+			`{"member":"alice","entries":[],"next_cursor":"CURSOR"}`,
+		},
+		{
 			"delete entry", "DELETE", "/v1/leaderboards/race/entries/bob", "", 200,
 			`{"results":[{"member":"bob","accepted":true,"score":null,"rank":null,"previous_score":100,"previous_rank":3}],"board":"race","season":1,"rev":6,"epoch":"EPOCH","total":2}`,
 		},

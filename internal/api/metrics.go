@@ -87,7 +87,7 @@ func (m *metrics) observe(x *exchange, took time.Duration) {
 // call counts a read over a live connection.
 func (m *metrics) call(method, outcome string) {
 	switch method {
-	case "top", "rank", "around", "lookup":
+	case "top", "rank", "around", "lookup", "member":
 	default:
 		method = unmatched
 	}

@@ -259,6 +259,11 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		`GET /v1/leaderboards/b/entries/%00`,
 		`GET /v1/leaderboards/b/entries/a/around?limit=2`,
 		`GET /v1/leaderboards/b/entries/a/around?season=3`,
+		`GET /v1/members/a`,
+		`GET /v1/members/nobody?limit=1`,
+		`GET /v1/members/a?limit=0`,
+		`GET /v1/members/%00`,
+		`GET /v1/members/a?cursor=x`,
 		`POST /v1/leaderboards/b/entries/lookup {"members":["d","no","a","d"]}`,
 		`POST /v1/leaderboards/b/entries/lookup?season=2 {"members":["a"]}`,
 		`POST /v1/leaderboards/b/entries/lookup {"members":[]}`,
@@ -522,6 +527,8 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		entryList{Entries: []entry{}},
 		standing{"a", score{1, 0}, 2, 100.0 / 3, data, at, position},
 		standing{},
+		memberList{"a \"", []standing{{"a", score{1, 0}, 2, 100.0 / 3, data, at, position}, {}}, "next"},
+		memberList{Entries: []standing{}},
 		selection{position, []selected{{"a", score{1, 0}, 2, 1, 100.0 / 3, data, at}, {}}, []string{"b", "c \""}},
 		selection{Entries: []selected{}, NotFound: []string{}},
 		health{"ok"},
@@ -544,7 +551,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	for _, r := range routes() {
 		answers[r.answer] = true
 	}
-	if len(answers) != 11 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
+	if len(answers) != 12 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
 		t.Errorf("the routes have %d types of answers", len(answers))
 	}
 }

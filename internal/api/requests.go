@@ -335,6 +335,8 @@ type readCall struct {
 
 	Members []string `json:"members"`
 
+	Cursor *string `json:"cursor"`
+
 	Around  *leaderboard.Decimal `json:"around_score"`
 	Percent *leaderboard.Decimal `json:"top_percent"`
 }
@@ -348,6 +350,8 @@ func (c *readCall) decode(s *scanner, names []string) {
 			c.Board = s.string("board")
 		case "member":
 			c.Member = s.string("member")
+		case "cursor":
+			c.Cursor = new(s.string("cursor"))
 		case "around_score":
 			c.Around = new(s.score("around_score"))
 		case "top_percent":

@@ -231,6 +231,13 @@ func routes() []route {
 			fails:   []leaderboard.Code{"invalid_board", "invalid_member", "empty_batch", "batch_too_large", "board_not_found", "season_not_found"},
 		},
 		{
+			method: http.MethodGet, path: memberPath, query: []string{"limit", "cursor"}, limit: leaderboard.DefaultLimit, endpoint: read((*API).getMember),
+			id: "get-member", summary: "A member's entries on all boards", status: http.StatusOK,
+			description: "In the order of the boards' ids, each as it is read alone. `limit` is how many boards are looked at, so that an answer may have fewer entries, and none, " +
+				"while there is a `next_cursor`. Each entry is of its board's rev; different boards are read at different moments.",
+			fails: []leaderboard.Code{"invalid_member", "invalid_limit", "invalid_cursor"},
+		},
+		{
 			method: http.MethodGet, path: "/healthz", endpoint: read((*API).healthz),
 			id: "health", summary: "Whether the process lives", status: http.StatusOK,
 			description: "Always 200 while it does.",

@@ -43,6 +43,9 @@ func TestEveryMemberCanBeReached(t *testing.T) {
 			if got := decode[entries](t, s.must("GET", path+"/around?limit=3", "")).members(); !slices.Equal(got, []string{member}) {
 				t.Errorf("%s: around %q = %q", front, member, got)
 			}
+			if got := decode[memberShape](t, s.must("GET", "/v1/members/"+segment(member), "")); got.Member != member || len(got.Entries) != 1 || got.Entries[0].Member != member {
+				t.Errorf("%s: member %q = %+v", front, member, got)
+			}
 			if got := decode[outcomeShape](t, s.must("DELETE", path, "")); got.Results[0].Member != member || got.Total != 0 {
 				t.Errorf("%s: DELETE %q = %+v", front, member, got)
 			}
@@ -105,8 +108,8 @@ func TestOtherMethodsAreRefusedWithThoseThatThereAre(t *testing.T) {
 	for _, r := range routes() {
 		allowed[r.path] = append(allowed[r.path], r.method)
 	}
-	if len(allowed) != 15 {
-		t.Errorf("%d paths, want 15", len(allowed))
+	if len(allowed) != 16 {
+		t.Errorf("%d paths, want 16", len(allowed))
 	}
 	// A member may be called lookup.
 	allowed[lookupPath] = append(allowed[lookupPath], allowed[entryPath]...)

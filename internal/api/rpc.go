@@ -15,6 +15,7 @@ import (
 //	rank   {"board", "member", "season"?}
 //	around {"board", "member", "limit"?, "season"?}
 //	lookup {"board", "members", "season"?}
+//	member {"member", "limit"?, "cursor"?}
 //
 // Its error is always a [*leaderboard.Error] whose code and message the caller
 // may see; what is behind one that is our fault has been logged.
@@ -38,6 +39,7 @@ var (
 	rpcRank   = []string{"board", "member", "season"}
 	rpcAround = []string{"board", "member", "limit", "season"}
 	rpcLookup = []string{"board", "members", "season"}
+	rpcMember = []string{"member", "limit", "cursor"}
 )
 
 func (a *API) call(ctx context.Context, method string, params []byte) ([]byte, error) {
@@ -84,8 +86,18 @@ func (a *API) call(ctx context.Context, method string, params []byte) ([]byte, e
 			return nil, err
 		}
 		return found.appendJSON(nil), nil
+	case "member":
+		call, err := parseCall(params, rpcMember)
+		if err != nil {
+			return nil, err
+		}
+		list, err := a.readMember(ctx, call.Member, valueOr(call.Limit, leaderboard.DefaultLimit), call.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		return list.appendJSON(nil), nil
 	}
-	return nil, leaderboard.Errorf(codeNotFound, "there is no method %q; known are top, rank, around, lookup", clip(method))
+	return nil, leaderboard.Errorf(codeNotFound, "there is no method %q; known are top, rank, around, lookup, member", clip(method))
 }
 
 func parseCall(params []byte, names []string) (readCall, error) {

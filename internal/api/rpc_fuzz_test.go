@@ -18,14 +18,14 @@ func FuzzCall(f *testing.F) {
 		`{"board":"race","limit":-1}`, `{"board":"race","limit":1e400}`, `{"board":"race","member":"\ud800"}`, `{"board":"race","x":1}`, `{"board":"race"} {}`, `{"board":"race"}x`, `{"board":"race","board":"race"}`, `[[[[`, `{"board":"nowhere"}`,
 		"{\"board\":\"race\",\"member\":\"\xff\"}", `{"board":"race","season":9223372036854775808}`, `{"board":null}`, `{"board":"race","around_score":2.5}`, `{"board":"race","top_percent":50,"limit":1}`, `{"board":"race","members":["a","x"]}`, `{"board":"race","members":[]}`, `{"board":"race","member":"nobody"}`,
 	} {
-		for _, method := range []string{"top", "rank", "around", "lookup", "erase"} {
+		for _, method := range []string{"top", "rank", "around", "lookup", "member", "erase"} {
 			f.Add(method, []byte(params))
 		}
 	}
 	target := newFuzzed()
 	refusals := []leaderboard.Code{
 		leaderboard.CodeBoardNotFound, leaderboard.CodeMemberNotFound, leaderboard.CodeSeasonNotFound, leaderboard.CodeInvalidBoard, leaderboard.CodeInvalidMember,
-		leaderboard.CodeInvalidLimit, leaderboard.CodeEmptyBatch, leaderboard.CodeInvalidScore, leaderboard.CodeScoreOutOfRange, leaderboard.CodeTooManyDecimals, leaderboard.CodeBatchTooLarge, codeInvalidJSON, codeUnknownField, codeBadRequest, codeNotFound,
+		leaderboard.CodeInvalidLimit, leaderboard.CodeEmptyBatch, codeInvalidCursor, leaderboard.CodeInvalidScore, leaderboard.CodeScoreOutOfRange, leaderboard.CodeTooManyDecimals, leaderboard.CodeBatchTooLarge, codeInvalidJSON, codeUnknownField, codeBadRequest, codeNotFound,
 	}
 	f.Fuzz(func(t *testing.T, method string, params []byte) {
 		target.fill(t)

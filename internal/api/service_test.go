@@ -131,6 +131,8 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 		{"around", `{"board":"b","member":"m07","limit":4}`, "/v1/leaderboards/b/entries/m07/around?limit=4"},
 		{"top", `{"board":"b","around_score":6.0,"limit":3}`, "/v1/leaderboards/b/entries?around_score=6&limit=3"},
 		{"top", `{"board":"b","top_percent":12.5}`, "/v1/leaderboards/b/entries?top_percent=12.5"},
+		{"member", `{"member":"m07"}`, "/v1/members/m07"},
+		{"member", `{"member":"nobody","limit":1}`, "/v1/members/nobody?limit=1"},
 		{"lookup", `{"board":"b","members":["m07","no","m11"],"season":1}`, `POST /v1/leaderboards/b/entries/lookup {"members":["m07","no","m11"]}`},
 	} {
 		got, err := s.api.RPC(t.Context(), test.method, []byte(test.params))
@@ -172,6 +174,11 @@ func TestRPCAnswersWhatHTTPAnswers(t *testing.T) {
 		{"rank", `{"board":"b","member":"m01","limit":1}`, codeUnknownField},
 		{"around", `{"board":"b","member":"\u0000"}`, leaderboard.CodeInvalidMember},
 		{"lookup", `{"board":"b"}`, leaderboard.CodeEmptyBatch},
+		{"member", `{}`, leaderboard.CodeInvalidMember},
+		{"member", `{"member":""}`, leaderboard.CodeInvalidMember},
+		{"member", `{"member":"m07","cursor":"x"}`, codeInvalidCursor},
+		{"member", `{"member":"m07","limit":0}`, leaderboard.CodeInvalidLimit},
+		{"member", `{"board":"b","member":"m07"}`, codeUnknownField},
 		{"top", `{"board":"b","around_score":"6"}`, leaderboard.CodeInvalidScore},
 		{"top", `{"board":"b","around_score":6.5}`, leaderboard.CodeTooManyDecimals},
 		{"top", `{"board":"b","around_score":1e16}`, leaderboard.CodeScoreOutOfRange},

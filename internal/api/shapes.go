@@ -358,6 +358,30 @@ func (s standing) appendJSON(to []byte) []byte {
 	return append(to, '}')
 }
 
+// memberList is a member's entries on some boards.
+type memberList struct {
+	Member     string     `json:"member"`
+	Entries    []standing `json:"entries" nullable:"false" doc:"One for each board that the member is on, ordered by the board's id"`
+	NextCursor string     `json:"next_cursor,omitempty" doc:"Give it back as cursor for the boards behind those that were looked at; absent if there are none"`
+}
+
+func (l memberList) appendJSON(to []byte) []byte {
+	to = append(to, '{')
+	to = appendText(to, "member", l.Member)
+	to = append(to, `,"entries":[`...)
+	for i := range l.Entries {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = l.Entries[i].appendJSON(to)
+	}
+	to = append(to, ']')
+	if l.NextCursor != "" {
+		to = appendText(to, "next_cursor", l.NextCursor)
+	}
+	return append(to, '}')
+}
+
 // selection is those of some members that are on a board.
 type selection struct {
 	Position

@@ -282,6 +282,17 @@ func (s *Service) Select(ctx context.Context, at Ref, members []string) (Selecti
 	return selection, nil
 }
 
+// Member looks for a member on at most limit boards above after; see [Reader].
+func (s *Service) Member(ctx context.Context, member, after string, limit int) (pages []Page, next string, err error) {
+	if err := ValidateMember(member); err != nil {
+		return nil, "", err
+	}
+	if err := checkLimit(limit); err != nil {
+		return nil, "", err
+	}
+	return s.store.Member(ctx, member, after, limit)
+}
+
 func checkMembers(board string, members ...string) error {
 	if err := ValidateBoardID(board); err != nil {
 		return err

@@ -77,6 +77,13 @@ type Reader interface {
 	// of a member that is not on the board has rank 0 and nothing but its name.
 	// The page has no More.
 	Lookup(ctx context.Context, at Ref, members []string) (Page, error)
+
+	// Member looks for a member on at most limit boards whose ids are above after,
+	// ordered by id bytewise, and returns a page, with that entry alone, of each
+	// that has it. Next is the id of the last board that was looked at, for after;
+	// it is empty if there is no board above that one. The page has no More. Each
+	// page is of one rev; different boards are read at different moments.
+	Member(ctx context.Context, member, after string, limit int) (pages []Page, next string, err error)
 }
 
 // ChangeLog tells which boards have changed. A change is recorded with what

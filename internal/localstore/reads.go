@@ -173,12 +173,7 @@ func (s *Store) Boards(_ context.Context, after string, limit int) ([]leaderboar
 	if s.closed {
 		return nil, errClosed
 	}
-	i, found := slices.BinarySearch(s.ids, after)
-	if found {
-		i++
-	}
-	ids := s.ids[i:]
-	ids = ids[:min(limit, len(ids))]
+	ids, _ := s.idsAfter(after, limit)
 	views := make([]leaderboard.View, len(ids))
 	for i, id := range ids {
 		b := s.boards[id]
@@ -231,14 +226,52 @@ func memberNotFound(board, member string) error {
 // Lookup returns the entries of members; see [leaderboard.Reader].
 func (s *Store) Lookup(_ context.Context, at leaderboard.Ref, members []string) (page leaderboard.Page, err error) {
 	err = s.read(at, func(b *board, v leaderboard.View) error {
-		page = leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, len(members))}
-		for i, member := range members {
-			page.Entries[i] = leaderboard.Entry{Member: member}
-			if e, ok := b.ranks.Get(member); ok {
-				page.Entries[i] = b.entry(e, b.standing(member, e.Score).Rank)
-			}
-		}
+		page = b.lookup(v, members)
 		return nil
 	})
 	return page, err
+}
+
+func (b *board) lookup(v leaderboard.View, members []string) leaderboard.Page {
+	page := leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, len(members))}
+	for i, member := range members {
+		page.Entries[i] = leaderboard.Entry{Member: member}
+		if e, ok := b.ranks.Get(member); ok {
+			page.Entries[i] = b.entry(e, b.standing(member, e.Score).Rank)
+		}
+	}
+	return page
+}
+
+// Member looks for a member on boards; see [leaderboard.Reader].
+func (s *Store) Member(_ context.Context, member, after string, limit int) (pages []leaderboard.Page, next string, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, "", errClosed
+	}
+	ids, more := s.idsAfter(after, limit)
+	for _, id := range ids {
+		b := s.boards[id]
+		b.mu.RLock()
+		if page := b.lookup(s.view(b), []string{member}); page.Entries[0].Rank > 0 {
+			pages = append(pages, page)
+		}
+		b.mu.RUnlock()
+	}
+	if more {
+		next = ids[len(ids)-1]
+	}
+	return pages, next, nil
+}
+
+// idsAfter returns at most limit ids of boards above after, and whether there are
+// more. It must be called with mu, for as long as they are used.
+func (s *Store) idsAfter(after string, limit int) (ids []string, more bool) {
+	i, found := slices.BinarySearch(s.ids, after)
+	if found {
+		i++
+	}
+	ids = s.ids[i:]
+	return ids[:min(limit, len(ids))], len(ids) > limit
 }

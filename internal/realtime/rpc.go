@@ -56,6 +56,7 @@ var errorCodes = map[leaderboard.Code]uint32{
 	"bad_request":                      1015,
 	leaderboard.CodeEmptyBatch:         1016,
 	leaderboard.CodeBatchTooLarge:      1017,
+	"invalid_cursor":                   1018,
 	leaderboard.CodeInvalidScore:       1030,
 	leaderboard.CodeScoreOutOfRange:    1031,
 	leaderboard.CodeTooManyDecimals:    1032,

@@ -108,9 +108,13 @@ func (s *Store) countAdopted(ctx context.Context, views []leaderboard.View) erro
 }
 
 func (s *Store) readAdopted(ctx context.Context, b *leaderboard.Board, args ...string) (rueidis.RedisMessage, error) {
+	return s.ask(ctx, adoptedRead, b.ZSet, append(adoptedHead(b), args...)...)
+}
+
+// adoptedHead is what adopted_read.lua is told first.
+func adoptedHead(b *leaderboard.Board) []string {
 	scale, limit := math.Pow10(b.Decimals), leaderboard.MaxScore(b.Decimals)
-	head := []string{order(*b), strconv.FormatFloat(scale, 'f', -1, 64), strconv.FormatInt(limit, 10)}
-	return s.ask(ctx, adoptedRead, b.ZSet, append(head, args...)...)
+	return []string{order(*b), strconv.FormatFloat(scale, 'f', -1, 64), strconv.FormatInt(limit, 10)}
 }
 
 // adoptedPage reads a page; where is what entries.lua is told, too.
@@ -153,11 +157,15 @@ func (s *Store) adoptedPage(ctx context.Context, view leaderboard.View, r leader
 }
 
 func (s *Store) adoptedLookup(ctx context.Context, view leaderboard.View, members []string) (leaderboard.Page, error) {
-	page := leaderboard.Page{View: view, Entries: make([]leaderboard.Entry, len(members))}
 	message, err := s.readAdopted(ctx, &view.Board, append([]string{"lookup"}, members...)...)
 	if err != nil {
-		return page, err
+		return leaderboard.Page{View: view}, err
 	}
+	return readAdoptedLookup(view, members, message)
+}
+
+func readAdoptedLookup(view leaderboard.View, members []string, message rueidis.RedisMessage) (leaderboard.Page, error) {
+	page := leaderboard.Page{View: view, Entries: make([]leaderboard.Entry, len(members))}
 	m, err := message.ToArray()
 	if err != nil || len(m) != 1+len(members) {
 		return page, fmt.Errorf("read ZSET %q: %w", view.Board.ZSet, errAnswer)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -154,6 +155,19 @@ func TestAdoptedBoardStandsAsRedisOrdersIt(t *testing.T) {
 				third := entriesOf(t, s, id, leaderboard.Range{Percent: new(leaderboard.ScaledDecimal(33333333, 6)), Limit: 1000})
 				if diff := cmp.Diff(want[:20], third.Entries); diff != "" || third.More {
 					t.Fatalf("%s, the first third, more %t (-Redis +store):\n%s", id, third.More, diff)
+				}
+
+				pages, _, err := s.Member(t.Context(), "m7", "", leaderboard.MaxLimit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := slices.IndexFunc(pages, func(p leaderboard.Page) bool { return p.Board.ID == id })
+				seventh := slices.IndexFunc(want, func(e leaderboard.Entry) bool { return e.Member == "m7" })
+				if at < 0 || pages[at].Total != members {
+					t.Fatalf("m7 is on %+v, and not on %s of %d members", pages, id, members)
+				}
+				if diff := cmp.Diff(want[seventh:seventh+1], pages[at].Entries); diff != "" {
+					t.Fatalf("m7 on %s (-Redis +store):\n%s", id, diff)
 				}
 
 				rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })

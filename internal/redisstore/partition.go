@@ -145,8 +145,11 @@ func lookAgain(answer rueidis.RedisMessage) bool {
 }
 
 func (p *partition) run(ctx context.Context, command, what string, keys, args []string) (rueidis.RedisMessage, error) {
-	cmd := p.store.client.B().Arbitrary(command).Args(what, strconv.Itoa(len(keys))).Keys(keys...).Args(args...).Build()
-	return p.store.client.Do(ctx, cmd).ToMessage()
+	return p.store.client.Do(ctx, p.command(command, what, keys, args)).ToMessage()
+}
+
+func (p *partition) command(command, what string, keys, args []string) rueidis.Completed {
+	return p.store.client.B().Arbitrary(command).Args(what, strconv.Itoa(len(keys))).Keys(keys...).Args(args...).Build()
 }
 
 // check looks which process the server is, and begins a new epoch if it is not

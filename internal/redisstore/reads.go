@@ -260,45 +260,57 @@ func (s *Store) read(ctx context.Context, p *partition, id script, at leaderboar
 	if s.isClosed() {
 		return errClosed
 	}
-	keys := []string{p.meta, p.state(at.Board), p.ranks(at.Board), p.entries(at.Board)}
 	for {
 		set, revision := s.known(at.Board)
-		message, err := p.eval(ctx, id, keys, append([]string{revision, strconv.Itoa(at.Season)}, args...))
+		message, err := p.eval(ctx, id, p.keysOf(at.Board), append([]string{revision, strconv.Itoa(at.Season)}, args...))
 		if err != nil {
 			return s.fault(ctx, err)
 		}
-		if message.IsString() {
-			switch text, _ := message.ToString(); text {
-			case "N":
-				return boardNotFound(at.Board)
-			case "S":
-				return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
-			}
-		}
-		answer, err := message.ToArray()
-		if err != nil || len(answer) < 3 {
-			return fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
-		}
-		text, err := answer[0].ToString()
-		if err != nil || text == "" {
-			return fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
-		}
-		r := reader{rest: text[1:]}
-		epoch, us := r.head()
-		r.byte() // that of a board that is there
-		view, lock, err := s.readView(&r, epoch, at.Board, set)
+		view, lock, answer, err := p.open(id, at, set, message)
 		if err != nil {
-			return fmt.Errorf("%s: script %s: %w", p, id, err)
+			return err
 		}
-		p.heard(us)
 		valid, err := p.readable(ctx, lock)
 		if err != nil {
 			return s.fault(ctx, err)
 		}
 		if valid {
-			return take(view, answer[1:])
+			return take(view, answer)
 		}
 	}
+}
+
+// keysOf are the keys of a script that reads a board.
+func (p *partition) keysOf(board string) []string {
+	return []string{p.meta, p.state(board), p.ranks(board), p.entries(board)}
+}
+
+// open reads what every script that reads a board answers first, and returns the rest.
+func (p *partition) open(id script, at leaderboard.Ref, set *settings, message rueidis.RedisMessage) (view leaderboard.View, lock string, rest []rueidis.RedisMessage, err error) {
+	if message.IsString() {
+		switch text, _ := message.ToString(); text {
+		case "N":
+			return view, "", nil, boardNotFound(at.Board)
+		case "S":
+			return view, "", nil, leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
+		}
+	}
+	answer, err := message.ToArray()
+	if err != nil || len(answer) < 3 {
+		return view, "", nil, fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
+	}
+	text, err := answer[0].ToString()
+	if err != nil || text == "" {
+		return view, "", nil, fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
+	}
+	r := reader{rest: text[1:]}
+	epoch, us := r.head()
+	r.byte() // that of a board that is there
+	if view, lock, err = p.store.readView(&r, epoch, at.Board, set); err != nil {
+		return view, "", nil, fmt.Errorf("%s: script %s: %w", p, id, err)
+	}
+	p.heard(us)
+	return view, lock, answer[1:], nil
 }
 
 // readEntry reads an entry as batch.lua writes it.

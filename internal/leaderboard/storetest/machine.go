@@ -94,6 +94,10 @@ func someScore(t *rapid.T) leaderboard.Decimal {
 	return score(commonScores.Draw(t, "score"))
 }
 
+func somePercent(t *rapid.T) leaderboard.Decimal {
+	return score(rapid.SampledFrom([]string{"0.000001", "10", "33.333333", "50", "66.6", "99.999999", "100"}).Draw(t, "percent"))
+}
+
 // same compares what the store and the model answered.
 func (m *machine) same(t *rapid.T, what string, want any, wantErr error, got any, gotErr error) {
 	t.Helper()
@@ -227,7 +231,7 @@ func (m *machine) Entries(t *rapid.T) {
 		r.Around = new(someScore(t))
 	}
 	if rapid.IntRange(0, 3).Draw(t, "percent") == 0 {
-		r.Percent = new(score(rapid.SampledFrom([]string{"0.000001", "10", "33.333333", "50", "66.6", "99.999999", "100"}).Draw(t, "of the board")))
+		r.Percent = new(somePercent(t))
 	}
 	want, wantErr := m.model.Entries(m.ctx, ref, r)
 	got, err := m.store.Entries(m.ctx, ref, r)
@@ -235,6 +239,15 @@ func (m *machine) Entries(t *rapid.T) {
 	if n := len(got.Entries); n > 0 {
 		m.positions = append(m.positions, got.Entries[n-1].Position())
 	}
+}
+
+// Share reads the first so many percent of a board.
+func (m *machine) Share(t *rapid.T) {
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board")}
+	r := leaderboard.Range{Percent: new(somePercent(t)), Offset: rapid.IntRange(0, 2).Draw(t, "offset"), Limit: someLimits.Draw(t, "limit")}
+	want, wantErr := m.model.Entries(m.ctx, ref, r)
+	got, err := m.store.Entries(m.ctx, ref, r)
+	m.same(t, fmt.Sprintf("Entries(%v, %s)", ref, describeRange(r)), want, wantErr, got, err)
 }
 
 // Pages reads a board from its top to its end, by position and by offset.
@@ -281,6 +294,23 @@ func (m *machine) Boards(t *rapid.T) {
 	want, wantErr := m.model.Boards(m.ctx, after, limit)
 	got, err := m.store.Boards(m.ctx, after, limit)
 	m.same(t, fmt.Sprintf("Boards(%q, %d)", after, limit), want, wantErr, got, err)
+}
+
+// Member is what a member has on a page of the boards, and where the next one begins.
+type member struct {
+	Pages []leaderboard.Page
+	Next  string
+}
+
+func (m *machine) Member(t *rapid.T) {
+	name := someMembers.Draw(t, "member")
+	after := rapid.SampledFrom([]string{"", "", "a", "a-", "a-b", "b"}).Draw(t, "after")
+	limit := rapid.IntRange(1, 4).Draw(t, "limit")
+	var want, got member
+	var wantErr, err error
+	want.Pages, want.Next, wantErr = m.model.Member(m.ctx, name, after, limit)
+	got.Pages, got.Next, err = m.store.Member(m.ctx, name, after, limit)
+	m.same(t, fmt.Sprintf("Member(%q, %q, %d)", name, after, limit), want, wantErr, got, err)
 }
 
 // Changes reads the change log on, if it has something to tell.

@@ -506,6 +506,27 @@ func (m *Model) Lookup(ctx context.Context, at leaderboard.Ref, members []string
 	return page, nil
 }
 
+// Member implements [leaderboard.Reader].
+func (m *Model) Member(ctx context.Context, member, after string, limit int) (pages []leaderboard.Page, next string, err error) {
+	views, err := m.Boards(ctx, after, math.MaxInt)
+	if err != nil {
+		return nil, "", err
+	}
+	for i, view := range views {
+		if i == limit {
+			return pages, views[i-1].Board.ID, nil
+		}
+		page, err := m.Lookup(ctx, leaderboard.Ref{Board: view.Board.ID}, []string{member})
+		if err != nil {
+			return nil, "", err
+		}
+		if page.Entries[0].Rank > 0 {
+			pages = append(pages, page)
+		}
+	}
+	return pages, "", nil
+}
+
 // Changes implements [leaderboard.ChangeLog]. It folds nothing. A cursor is the
 // number of changes before it.
 func (m *Model) Changes(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error) {

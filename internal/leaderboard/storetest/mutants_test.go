@@ -190,6 +190,7 @@ type broken struct {
 	entries func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error)
 	around  func(ctx context.Context, at leaderboard.Ref, member string, limit int) (leaderboard.Page, error)
 	lookup  func(ctx context.Context, at leaderboard.Ref, members []string) (leaderboard.Page, error)
+	member  func(ctx context.Context, member, after string, limit int) ([]leaderboard.Page, string, error)
 	changes func(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error)
 	ack     func(ctx context.Context, through leaderboard.Cursor) error
 }
@@ -248,6 +249,13 @@ func (s *broken) Lookup(ctx context.Context, at leaderboard.Ref, members []strin
 		return s.lookup(ctx, at, members)
 	}
 	return s.Model.Lookup(ctx, at, members)
+}
+
+func (s *broken) Member(ctx context.Context, member, after string, limit int) ([]leaderboard.Page, string, error) {
+	if s.member != nil {
+		return s.member(ctx, member, after, limit)
+	}
+	return s.Model.Member(ctx, member, after, limit)
 }
 
 func (s *broken) Changes(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error) {
@@ -721,6 +729,18 @@ var mutants = []mutant{
 				page, err := m.Lookup(ctx, at, members)
 				slices.SortFunc(page.Entries, func(x, y leaderboard.Entry) int { return cmp.Compare(x.Rank, y.Rank) })
 				return page, err
+			}}
+		},
+	},
+	{
+		name: "a member's boards are counted by those it is on", caughtBy: "Read/a member is found on every board, in pages by id",
+		store: func(m *Model) Store {
+			return &broken{Model: m, member: func(ctx context.Context, member, after string, limit int) ([]leaderboard.Page, string, error) {
+				pages, _, err := m.Member(ctx, member, after, leaderboard.MaxLimit)
+				if len(pages) <= limit {
+					return pages, "", err
+				}
+				return pages[:limit], pages[limit-1].Board.ID, nil
 			}}
 		},
 	},

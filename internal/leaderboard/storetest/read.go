@@ -392,6 +392,68 @@ var readChecks = []check{
 		}
 	}},
 
+	{"a member is found on every board, in pages by id", func(f *fixture) {
+		var want []leaderboard.Page
+		var ids []string
+		for i, b := range append(slices.Clone(shapes), leaderboard.Board{ID: "A"}, leaderboard.Board{ID: "zz"}, leaderboard.Board{ID: "gone"}) {
+			f.ten(b.ID, b)
+			if i%3 == 1 {
+				f.apply(remove(b.ID, "m5"))
+			}
+			ids = append(ids, b.ID)
+		}
+		f.delete("gone")
+		ids = ids[:len(ids)-1]
+		slices.Sort(ids)
+		on := map[string]bool{}
+		for _, id := range ids {
+			if page := f.lookup(id, "m5"); page.Entries[0].Rank > 0 {
+				want = append(want, page)
+				on[id] = true
+			}
+		}
+		if len(want) == 0 || len(want) == len(ids) {
+			f.Fatalf("m5 is on %d of %d boards", len(want), len(ids))
+		}
+		for limit := 1; limit <= len(ids)+1; limit++ {
+			var got []leaderboard.Page
+			for after, seen := "", 0; ; {
+				pages, next, err := f.store.Member(f.Context(), "m5", after, limit)
+				if err != nil {
+					f.Fatal(err)
+				}
+				looked := min(limit, len(ids)-seen)
+				found := 0
+				for _, id := range ids[seen : seen+looked] {
+					if on[id] {
+						found++
+					}
+				}
+				seen += looked
+				wantNext := ""
+				if seen < len(ids) {
+					wantNext = ids[seen-1]
+				}
+				if len(pages) != found || next != wantNext {
+					f.Fatalf("%d boards after %q: on %d of them, then %q; want %d, then %q", limit, after, len(pages), next, found, wantNext)
+				}
+				got = append(got, pages...)
+				if after = next; after == "" {
+					break
+				}
+			}
+			if diff := compare(want, got); diff != "" {
+				f.Errorf("boards by %d (-want +got):\n%s", limit, diff)
+			}
+		}
+		if pages, next, err := f.store.Member(f.Context(), "nobody", "", leaderboard.MaxLimit); len(pages) > 0 || next != "" || err != nil {
+			f.Errorf("nobody is on %d boards, then %q, %v", len(pages), next, err)
+		}
+		if pages, next, err := f.store.Member(f.Context(), "m5", "zzz", 5); len(pages) > 0 || next != "" || err != nil {
+			f.Errorf("behind the last board m5 is on %d, then %q, %v", len(pages), next, err)
+		}
+	}},
+
 	{"ordinal ranks count the entries", func(f *fixture) {
 		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Ordinal})
 		f.wantTable("race", "1 a 9", "2 b 7", "3 c 7", "4 d 7", "5 e 5", "6 f 5", "7 g 1")
