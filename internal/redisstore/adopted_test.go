@@ -558,6 +558,7 @@ func TestAdoptedBoardOnACluster(t *testing.T) {
 	s := open(t, cluster.URL(), byNotification)
 	// There is a key on each master, and so on another one than its board.
 	servers := make(map[string]bool)
+	var keys []string
 	for i := 0; len(servers) < 3; i++ {
 		key := "scores:" + strconv.Itoa(i)
 		if at := cluster.Master(t, key).Addr(); !servers[at] {
@@ -571,6 +572,24 @@ func TestAdoptedBoardOnACluster(t *testing.T) {
 			w.until("alice=25#1 bob=20#2")
 			do(t, client, "DEL", key)
 			w.until("")
+			keys = append(keys, key)
+		}
+	}
+	for i, key := range keys {
+		do(t, client, "ZADD", key, strconv.Itoa(i), "alice", "1", "bob")
+	}
+	for range 2 { // the second time, each server knows the script
+		pages, next, err := s.Member(t.Context(), "alice", "", leaderboard.MaxLimit)
+		if err != nil || next != "" {
+			t.Fatalf("alice's boards, then %q: %v", next, err)
+		}
+		var got []string
+		for _, page := range pages {
+			got = append(got, page.Board.ZSet+": "+text(page.Entries))
+		}
+		want := []string{keys[0] + ": alice=0#2", keys[1] + ": alice=1#2", keys[2] + ": alice=2#1"} // bob is behind alice by name, and so before her
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("alice on every master (-want +got):\n%s", diff)
 		}
 	}
 }
@@ -630,6 +649,12 @@ func TestAdoptedReadsAreBounded(t *testing.T) {
 		},
 		"a page behind a place": func() (leaderboard.Page, error) {
 			return s.Entries(t.Context(), leaderboard.Ref{Board: "large"}, leaderboard.Range{After: &leaderboard.Position{Score: 500, Seq: 50}, Limit: 50})
+		},
+		"a page around a score": func() (leaderboard.Page, error) {
+			return s.Entries(t.Context(), leaderboard.Ref{Board: "large"}, leaderboard.Range{Around: new(leaderboard.ScaledDecimal(500, 0)), Limit: 50})
+		},
+		"a page of half the board": func() (leaderboard.Page, error) {
+			return s.Entries(t.Context(), leaderboard.Ref{Board: "large"}, leaderboard.Range{Percent: new(leaderboard.ScaledDecimal(51, 0)), Offset: members / 2, Limit: 50})
 		},
 		"neighbours": func() (leaderboard.Page, error) {
 			return s.Around(t.Context(), leaderboard.Ref{Board: "large"}, memberName(members/2+500), 50)
