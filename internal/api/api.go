@@ -39,6 +39,10 @@ type Options struct {
 	MaxBody     int64         // bytes that a request's body may have; 0 is DefaultMaxBody
 	BodyTimeout time.Duration // in which a request's body must arrive; 0 is DefaultBodyTimeout
 
+	// ImportTimeout is how long an import may wait for more of its body, which has
+	// no other limit; 0 is DefaultImportTimeout.
+	ImportTimeout time.Duration
+
 	// Origins are the web pages that may read from a browser beside those that
 	// this server delivers itself, such as https://game.example. "*" is all.
 	// Writing from a page of another origin is never allowed: it would mean
@@ -57,6 +61,8 @@ type Options struct {
 const (
 	DefaultMaxBody     = 1 << 20
 	DefaultBodyTimeout = 10 * time.Second
+
+	DefaultImportTimeout = time.Minute
 )
 
 // API serves version 1 over HTTP. Make one with [New].
@@ -71,6 +77,10 @@ type API struct {
 	describe  func() description // the OpenAPI document and its page, made when they are first asked for
 	notReady  atomic.Bool        // what /readyz last answered, to log when it changes
 	exchanges sync.Pool          // of *exchange
+
+	importsMu sync.Mutex
+	imports   map[*importing]struct{} // guarded by importsMu: those under way
+	stopped   bool                    // guarded by importsMu: no more are taken
 }
 
 // New returns the API of a service. Without keys nobody may write.
@@ -81,10 +91,13 @@ func New(service *leaderboard.Service, keys Keys, opts Options) *API {
 	if opts.BodyTimeout == 0 {
 		opts.BodyTimeout = DefaultBodyTimeout
 	}
+	if opts.ImportTimeout == 0 {
+		opts.ImportTimeout = DefaultImportTimeout
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &API{service: service, keys: keys, opts: opts, log: opts.Log}
+	a := &API{service: service, keys: keys, opts: opts, log: opts.Log, imports: map[*importing]struct{}{}}
 	table := routes()
 	if opts.Metrics == nil {
 		table = slices.DeleteFunc(table, func(r route) bool { return r.path == metricsPath })
@@ -333,7 +346,7 @@ var errPanicked = errors.New("the handler panicked")
 
 // readBody reads the request's body into x.in.
 func (a *API) readBody(x *exchange) error {
-	if err := checkContentType(x.r.Header); err != nil {
+	if err := checkContentType(x.r.Header, contentJSON); err != nil {
 		return err
 	}
 	if x.r.ContentLength == 0 {
@@ -367,17 +380,20 @@ func (a *API) tooLarge() error {
 	return leaderboard.Errorf(codeBodyTooLarge, "the body has more than %d bytes", a.opts.MaxBody)
 }
 
-func checkContentType(h http.Header) error {
+const contentJSON = "application/json"
+
+// checkContentType returns an error unless the body is said to be of a type.
+func checkContentType(h http.Header, want string) error {
 	given := h["Content-Type"]
-	if len(given) == 1 && given[0] == "application/json" {
+	if len(given) == 1 && given[0] == want {
 		return nil
 	}
 	if len(given) != 1 {
-		return leaderboard.Errorf(codeMediaType, "the request must say Content-Type: application/json")
+		return leaderboard.Errorf(codeMediaType, "the request must say Content-Type: %s", want)
 	}
 	kind, params, err := mime.ParseMediaType(given[0])
-	if err != nil || kind != "application/json" {
-		return leaderboard.Errorf(codeMediaType, "the body is %q, must be application/json", clip(given[0]))
+	if err != nil || kind != want {
+		return leaderboard.Errorf(codeMediaType, "the body is %q, must be %s", clip(given[0]), want)
 	}
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return leaderboard.Errorf(codeMediaType, "the body is in %q, must be in UTF-8", clip(charset))

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // for the page's template and style
 	"fmt"
 	"html/template"
@@ -117,7 +118,7 @@ func operationOf(doc *huma.OpenAPI, r *route) operation {
 	}[r.method]
 	o := operation{Operation: op, Write: r.write, Example: r.example}
 	if op.RequestBody != nil {
-		o.Body = fragmentOf(op.RequestBody.Content["application/json"].Schema)
+		o.Body = fragmentOf(op.RequestBody.Content[cmp.Or(r.bodyType, contentJSON)].Schema)
 	}
 	for _, status := range sortedKeys(op.Responses) {
 		o.Responses = append(o.Responses, responseOf(status, op.Responses[status]))

@@ -19,6 +19,7 @@ type metrics struct {
 	problems map[leaderboard.Code]prometheus.Counter
 	panics   prometheus.Counter
 	calls    *prometheus.CounterVec
+	imported prometheus.Counter
 }
 
 // routeMetrics are those of one route, looked up once.
@@ -52,6 +53,10 @@ func newMetrics(to prometheus.Registerer, table []route) *metrics {
 			Name: "laurel_rpc_calls_total",
 			Help: "Reads over live connections, by method and outcome: ok, or the code of the error.",
 		}, []string{"method", "outcome"}),
+		imported: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "laurel_imported_entries_total",
+			Help: "Entries that imports have set.",
+		}),
 	}
 	of := func(path, method string) *routeMetrics {
 		rm := &routeMetrics{duration: duration.WithLabelValues(path, method)}
@@ -68,7 +73,7 @@ func newMetrics(to prometheus.Registerer, table []route) *metrics {
 		m.problems[code] = problems.WithLabelValues(string(code))
 	}
 	if to != nil {
-		to.MustRegister(requests, duration, problems, m.panics, m.calls)
+		to.MustRegister(requests, duration, problems, m.panics, m.calls, m.imported)
 	}
 	return m
 }

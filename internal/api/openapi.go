@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -128,7 +129,7 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 	}
 	if r.body != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: registry.Schema(r.body, true, ""), Example: json.RawMessage(r.example)},
+			cmp.Or(r.bodyType, contentJSON): {Schema: registry.Schema(r.body, true, ""), Example: json.RawMessage(r.example)},
 		}}
 	}
 
@@ -136,7 +137,7 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 	switch {
 	case r.status == http.StatusNoContent:
 	case r.answer != nil:
-		success.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(r.answer, true, "")}}
+		success.Content = map[string]*huma.MediaType{cmp.Or(r.mediaType, contentJSON): {Schema: registry.Schema(r.answer, true, "")}}
 	default:
 		success.Content = map[string]*huma.MediaType{r.mediaType: {}}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"html"
 	"net/http"
@@ -116,7 +117,7 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 		if want := regexp.MustCompile(`\{[a-z]+\}`).FindAllString(r.path, -1); !slices.Equal(path, want) {
 			t.Errorf("%s: path parameters %q, want %q", what, path, want)
 		}
-		if (op.RequestBody != nil) != (r.body != nil) || r.body != nil && (!op.RequestBody.Required || op.RequestBody.Content["application/json"].Schema == nil) {
+		if (op.RequestBody != nil) != (r.body != nil) || r.body != nil && (!op.RequestBody.Required || op.RequestBody.Content[cmp.Or(r.bodyType, contentJSON)].Schema == nil) {
 			t.Errorf("%s: request body %+v", what, op.RequestBody)
 		}
 		success, ok := op.Responses[strconv.Itoa(r.status)]
@@ -235,6 +236,8 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		`POST /v1/leaderboards/b/scores {"member":"d","score":0}`,
 		`POST /v1/leaderboards/b/scores {"submissions":[{"member":"a","score":null}]}`,
 		`POST /v1/leaderboards/b/scores {"submissions":[]}`,
+		`POST /v1/leaderboards/b/import {"member":"e","score":3}`,
+		`POST /v1/leaderboards/b/import {"member":"e","score":0.25}`,
 		`PATCH /v1/leaderboards/b {"policy":"best"}`,
 		`PATCH /v1/leaderboards/b {"order":"asc"}`,
 		`PATCH /v1/leaderboards/no {"top":5}`,
@@ -291,9 +294,9 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 			}
 			continue
 		}
-		got := s.send(method, path, body)
 		bare, _, _ := strings.Cut(path, "?")
 		r := s.api.router.match(bare).node.route(method)
+		got := s.send(method, path, body, "Content-Type", cmp.Or(r.bodyType, contentJSON))
 		covered[r.id] = true
 		if got.status == http.StatusNoContent {
 			continue
@@ -339,10 +342,10 @@ func (s schemas) request(t *testing.T, r *route) {
 	t.Helper()
 	item := s.doc.Paths[r.path]
 	op := map[string]*huma.Operation{"POST": item.Post, "PUT": item.Put, "PATCH": item.Patch}[r.method]
-	s.check(t, "example of "+r.id, op.RequestBody.Content["application/json"].Schema, []byte(r.example))
+	s.check(t, "example of "+r.id, op.RequestBody.Content[cmp.Or(r.bodyType, contentJSON)].Schema, []byte(r.example))
 	server := newServer(t)
 	server.must("POST", "/v1/leaderboards", `{"id":"b"}`)
-	if got := server.send(r.method, concrete(r.path), r.example); got.status != r.status {
+	if got := server.send(r.method, concrete(r.path), r.example, "Content-Type", cmp.Or(r.bodyType, contentJSON)); got.status != r.status {
 		t.Errorf("example of %s: %d %s", r.id, got.status, got.body)
 	}
 }
@@ -532,9 +535,12 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		selection{position, []selected{{"a", score{1, 0}, 2, 1, 100.0 / 3, data, at}, {}}, []string{"b", "c \""}},
 		selection{Entries: []selected{}, NotFound: []string{}},
 		health{"ok"},
+		imported{Applied: 5, Line: 6, Done: true, Board: "b", Season: 2, Rev: 1<<53 - 1, Epoch: "e", Total: new(0)},
+		imported{Applied: 5, Line: 6, Problem: &problem{Detail: "d", Line: 7}},
+		imported{},
 		readiness{"ready", []check{{"a", true, ""}, {"b", false, "why"}}},
 		readiness{Checks: []check{}},
-		problem{"about:blank", "t", 400, "d \x01\t\r\n\b\f\\", "c", "f", new(0), "m", "b"},
+		problem{"about:blank", "t", 400, "d \x01\t\r\n\b\f\\", "c", "f", new(0), "m", "b", 7},
 		problem{},
 	} {
 		var want bytes.Buffer
@@ -551,7 +557,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	for _, r := range routes() {
 		answers[r.answer] = true
 	}
-	if len(answers) != 12 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
+	if len(answers) != 13 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
 		t.Errorf("the routes have %d types of answers", len(answers))
 	}
 }

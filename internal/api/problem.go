@@ -25,7 +25,7 @@ const (
 	codeMethodNotAllowed leaderboard.Code = "method_not_allowed"     //
 	codeBodyTooSlow      leaderboard.Code = "body_too_slow"          // the body did not arrive in time
 	codeBodyTooLarge     leaderboard.Code = "body_too_large"         //
-	codeMediaType        leaderboard.Code = "unsupported_media_type" // the body is not application/json
+	codeMediaType        leaderboard.Code = "unsupported_media_type" // the body is not of the type that the request takes
 	codeInternal         leaderboard.Code = "internal"               // a bug or damage; the log has the cause
 	codeClientGone       leaderboard.Code = "client_gone"            // nobody waits for the answer any more; never seen by a client
 )
@@ -64,8 +64,8 @@ var codes = []struct {
 	{leaderboard.CodeBoardExists, http.StatusConflict, "There is a board of this id."},
 	{leaderboard.CodeImmutableSetting, http.StatusConflict, "The setting is fixed when the board is created."},
 	{leaderboard.CodeReadOnly, http.StatusConflict, "The board shows a ZSET that another program writes; write there."},
-	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large."},
-	{codeMediaType, http.StatusUnsupportedMediaType, "The body is not `application/json`."},
+	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body, or a line of an import, is too large."},
+	{codeMediaType, http.StatusUnsupportedMediaType, "The body is not of the type that the request takes."},
 	{codeInternal, http.StatusInternalServerError, "A bug or damage; the server's log has the cause."},
 	{leaderboard.CodeStorageUnavailable, http.StatusServiceUnavailable, "The store does not take writes for now; reads go on. `Retry-After` says when to try again."},
 	{leaderboard.CodeShuttingDown, http.StatusServiceUnavailable, "The server is stopping. `Retry-After` says when to try again."},
@@ -102,6 +102,7 @@ type problem struct {
 	Index  *int        `json:"index,omitempty" minimum:"0" doc:"Which of the submissions or members is wrong, counted from 0"`
 	Member string      `json:"member,omitempty" doc:"Whose submission is wrong"`
 	Board  string      `json:"board,omitempty" doc:"On which board, if the request is about many"`
+	Line   int         `json:"line,omitempty" minimum:"1" doc:"Which line of an import is wrong, counted from 1"`
 }
 
 func (p problem) appendJSON(to []byte) []byte {
@@ -131,6 +132,10 @@ func (p problem) appendJSON(to []byte) []byte {
 		to = append(to, `,"board":`...)
 		to = appendString(to, p.Board)
 	}
+	if p.Line != 0 {
+		to = append(to, `,"line":`...)
+		to = strconv.AppendInt(to, int64(p.Line), 10)
+	}
 	return append(to, '}')
 }
 
@@ -153,6 +158,9 @@ func explain(err error, numbered bool) problem {
 				p.Index = &input.Index
 			}
 		}
+		if in, ok := errors.AsType[*lineError](err); ok {
+			p.Line = in.line
+		}
 		if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok {
 			p.Member = failed.Op.Member
 			if leaderboard.ValidateMember(p.Member) != nil {
@@ -168,17 +176,22 @@ func explain(err error, numbered bool) problem {
 	return p
 }
 
+// note counts a problem, and logs the error behind it if that is a fault of ours.
+func (a *API) note(x *exchange, p *problem, err error) {
+	if p.Status >= http.StatusInternalServerError {
+		a.logFault(x.r.Context(), err, slog.String("method", x.r.Method), slog.String("route", x.routePath()), slog.String("code", string(p.Code)))
+	}
+	a.metrics.problems[leaderboard.Code(p.Code)].Inc()
+}
+
 // fail answers a request with what [explain] makes of an error. It is the only
-// place where an error becomes an answer, and where one that is a fault of ours
-// is logged.
+// place where an error becomes an answer, beside the last line of an import.
 func (a *API) fail(x *exchange, err error) {
 	p := explain(err, x.batch)
 	if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok && x.across && leaderboard.ValidateBoardID(failed.Op.Board) == nil {
 		p.Board = failed.Op.Board
 	}
-	if p.Status >= http.StatusInternalServerError {
-		a.logFault(x.r.Context(), err, slog.String("method", x.r.Method), slog.String("route", x.routePath()), slog.String("code", string(p.Code)))
-	}
+	a.note(x, &p, err)
 	h := x.w.Header()
 	switch p.Status {
 	case http.StatusUnauthorized:
@@ -188,7 +201,6 @@ func (a *API) fail(x *exchange, err error) {
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close") // the rest of the body is not waited for
 	}
-	a.metrics.problems[leaderboard.Code(p.Code)].Inc()
 	h["Content-Type"] = problemType
 	h["Cache-Control"] = noStore
 	x.out = p.appendJSON(x.out[:0])

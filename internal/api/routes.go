@@ -31,8 +31,9 @@ type route struct {
 type endpoint struct {
 	serve     func(*API, *exchange) error
 	body      reflect.Type // nil: none
+	bodyType  string       // media type of the body; "" is JSON
 	answer    reflect.Type // nil: it is not JSON
-	mediaType string       // of an answer that is not JSON
+	mediaType string       // of an answer that is not one JSON value
 
 	conditional bool // the answer has an ETag
 }
@@ -173,6 +174,20 @@ func routes() []route {
 				"The answer comes when the change is durable. A board that does not exist is created with the default settings, unless the server was told not to.",
 			example: `{"submissions": [{"member": "alice", "score": 5, "data": {"name": "Alice", "country": "FI"}}, {"member": "bob", "score": 3}]}`,
 			fails:   submitFails,
+		},
+		{
+			method: http.MethodPost, path: boardPath + "/import", write: true,
+			endpoint: endpoint{serve: (*API).importEntries, body: reflect.TypeFor[submission](), bodyType: ndjsonType, answer: reflect.TypeFor[imported](), mediaType: ndjsonType},
+			id:       "import-entries", summary: "Set any number of scores", status: http.StatusOK,
+			description: "A body of any length, with an entry on each line: its score replaces what there is, whatever the board's policy. Lines are applied in their order, " +
+				"up to 1,000 of them at once, while the next ones arrive. The answer is a line at most every second that says how far everything is applied and durable, and a last line with " +
+				"`done` or `problem`; when a line is wrong, those before it are applied, and none from it on. A problem before anything is applied is answered as any other request's. " +
+				"To go on after an interruption, send again from the line behind the last that was told as applied: setting the same score again changes nothing about the order. " +
+				"A line has at most 8 KiB. A board that does not exist is created as by a submission.",
+			example: `{"member": "alice", "score": 12, "data": {"name": "Alice"}}`,
+			fails: []leaderboard.Code{
+				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found", "read_only",
+			},
 		},
 		{
 			method: http.MethodPost, path: "/v1/scores", write: true, endpoint: take((*API).submitAcross),

@@ -28,6 +28,15 @@ type scanner struct {
 	at    int
 	depth int
 	err   error
+	noun  string // what the text is called in errors; "" is body
+}
+
+// called returns what the text is called.
+func (s *scanner) called() string {
+	if s.noun == "" {
+		return "body"
+	}
+	return s.noun
 }
 
 // object is a JSON object that is being read, field by field:
@@ -129,7 +138,7 @@ func (s *scanner) element(begun *bool) bool {
 // end says that the text must end here.
 func (s *scanner) end() {
 	if s.peek(); s.err == nil && s.at < len(s.text) {
-		s.err = leaderboard.Errorf(codeInvalidJSON, "the body goes on behind the end of its JSON value, at byte %d", s.at+1)
+		s.err = leaderboard.Errorf(codeInvalidJSON, "the %s goes on behind the end of its JSON value, at byte %d", s.called(), s.at+1)
 	}
 }
 
@@ -200,7 +209,7 @@ func (s *scanner) raw() json.RawMessage {
 // value reads past a value of any kind.
 func (s *scanner) value() {
 	if s.depth++; s.depth > maxDepth && s.err == nil {
-		s.err = leaderboard.Errorf(codeInvalidJSON, "the body is nested more than %d deep", maxDepth)
+		s.err = leaderboard.Errorf(codeInvalidJSON, "the %s is nested more than %d deep", s.called(), maxDepth)
 	}
 	defer func() { s.depth-- }()
 	switch s.kind() {
@@ -375,7 +384,7 @@ func (s *scanner) quoted() []byte {
 		case c == '\\':
 			return s.escaped(start)
 		case c < ' ':
-			s.err = leaderboard.Errorf(codeInvalidJSON, "the body is not JSON: a control character in a string must be escaped, at byte %d", s.at+1)
+			s.err = leaderboard.Errorf(codeInvalidJSON, "the %s is not JSON: a control character in a string must be escaped, at byte %d", s.called(), s.at+1)
 			return nil
 		}
 		s.at++
@@ -394,7 +403,7 @@ func (s *scanner) escaped(start int) []byte {
 			s.at++
 			return text
 		case c < ' ':
-			s.err = leaderboard.Errorf(codeInvalidJSON, "the body is not JSON: a control character in a string must be escaped, at byte %d", s.at+1)
+			s.err = leaderboard.Errorf(codeInvalidJSON, "the %s is not JSON: a control character in a string must be escaped, at byte %d", s.called(), s.at+1)
 			return nil
 		case c != '\\':
 			s.at++
@@ -424,7 +433,7 @@ func (s *scanner) escaped(start int) []byte {
 					low = s.hex4()
 				}
 				if r = utf16.DecodeRune(r, low); r == utf8.RuneError && s.err == nil {
-					s.err = leaderboard.Errorf(codeInvalidJSON, `the body is not JSON in UTF-8: half of a surrogate pair stands alone, at byte %d`, s.at+1)
+					s.err = leaderboard.Errorf(codeInvalidJSON, `the %s is not JSON in UTF-8: half of a surrogate pair stands alone, at byte %d`, s.called(), s.at+1)
 				}
 			}
 			if s.err != nil {
@@ -462,12 +471,12 @@ func (s *scanner) syntax() {
 	switch {
 	case s.err != nil:
 	case len(s.text) == 0:
-		s.err = leaderboard.Errorf(codeInvalidJSON, "the body is empty, it must be JSON")
+		s.err = leaderboard.Errorf(codeInvalidJSON, "the %s is empty, it must be JSON", s.called())
 	case s.at >= len(s.text):
-		s.err = leaderboard.Errorf(codeInvalidJSON, "the body is not JSON: it ends too early")
+		s.err = leaderboard.Errorf(codeInvalidJSON, "the %s is not JSON: it ends too early", s.called())
 	default:
 		r, _ := utf8.DecodeRune(s.text[s.at:])
-		s.err = leaderboard.Errorf(codeInvalidJSON, "the body is not JSON: unexpected %q at byte %d", r, s.at+1)
+		s.err = leaderboard.Errorf(codeInvalidJSON, "the %s is not JSON: unexpected %q at byte %d", s.called(), r, s.at+1)
 	}
 }
 
@@ -479,7 +488,7 @@ func (s *scanner) wrongType(where, needed string) {
 		return
 	}
 	if where == "" {
-		s.fail("", leaderboard.Errorf(codeInvalidJSON, "the body must be %s, not %s", needed, kindName(kind)))
+		s.fail("", leaderboard.Errorf(codeInvalidJSON, "the %s must be %s, not %s", s.called(), needed, kindName(kind)))
 		return
 	}
 	s.fail(where, leaderboard.Errorf(codeInvalidJSON, "%s must be %s, not %s", where, needed, kindName(kind)))

@@ -402,6 +402,7 @@ func (d *Daemon) build(keys *auth.Keys) error {
 		return err
 	}
 	d.server = d.newServer(bounded(service.Handler(d.streams(page))))
+	d.server.RegisterOnShutdown(service.StopImports)
 	if d.debugOn != nil {
 		d.debug = d.newServer(telemetry.DebugHandler(d.registry))
 	}

@@ -108,6 +108,15 @@ func (s *Service) Set(ctx context.Context, board string, sub Submission) (Outcom
 	return s.apply(ctx, "", []Op{{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}})
 }
 
+// SetAll gives members scores whatever the policy, in their order, all or none.
+func (s *Service) SetAll(ctx context.Context, board string, submissions []Submission) (Outcome, error) {
+	ops := make([]Op, len(submissions))
+	for i, sub := range submissions {
+		ops[i] = Op{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}
+	}
+	return s.apply(ctx, "", ops)
+}
+
 // Remove takes a member off a board. It returns [ErrBoardNotFound] or
 // [ErrMemberNotFound].
 func (s *Service) Remove(ctx context.Context, board, member string) (Outcome, error) {
