@@ -29,6 +29,7 @@ type Error struct {
 	Field      string        // the field of the request that is wrong, if it is one
 	Member     string        // whose submission is wrong, if it is one
 	Board      string        // on which board, if the request was about many
+	Line       int           // which line of an import is wrong, counted from 1; 0: none
 	RetryAfter time.Duration // when to try again, if the server said so
 }
 
@@ -47,6 +48,20 @@ func CodeOf(err error) string {
 	return ""
 }
 
+// problem is an error as it is sent (RFC 9457).
+type problem struct {
+	Title, Code, Detail, Field, Member, Board string
+	Status, Line                              int
+}
+
+func (p *problem) error() *Error {
+	e := &Error{Status: p.Status, Code: p.Code, Detail: p.Detail, Field: p.Field, Member: p.Member, Board: p.Board, Line: p.Line}
+	if e.Detail == "" {
+		e.Detail = p.Title
+	}
+	return e
+}
+
 // errorFrom reads the problem details (RFC 9457) of an answer.
 func errorFrom(res *http.Response) error {
 	e := &Error{Status: res.StatusCode}
@@ -55,14 +70,11 @@ func errorFrom(res *http.Response) error {
 	}
 	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err == nil && media == "application/problem+json" {
-		var problem struct {
-			Title, Code, Detail, Field, Member, Board string
-		}
-		if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&problem) == nil {
-			e.Code, e.Detail, e.Field, e.Member, e.Board = problem.Code, problem.Detail, problem.Field, problem.Member, problem.Board
-			if e.Detail == "" {
-				e.Detail = problem.Title
-			}
+		var p problem
+		if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p) == nil {
+			after := e.RetryAfter
+			e = p.error()
+			e.Status, e.RetryAfter = res.StatusCode, after
 		}
 	}
 	if e.Detail == "" {
