@@ -155,10 +155,16 @@ func (w *window) drop(applied int) {
 	w.changed.Broadcast()
 }
 
+// idleAfter is how long a body may have nothing to send before it sends a blank
+// line. Without one, a transport that waits for the next line does not notice that
+// its connection has broken, and a server would lose its patience.
+const idleAfter = time.Second
+
 // body is the body of one request: what the window has, and what comes into it.
 type body struct {
 	w      *window
 	at     int64 // guarded by w.mu: counted as w.base
+	idle   bool  // guarded by w.mu: nothing was sent for a while
 	closed bool  // guarded by w.mu
 }
 
@@ -174,6 +180,13 @@ func (b *body) Read(p []byte) (int, error) {
 	w := b.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	b.idle = false
+	var timer *time.Timer
+	defer func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}()
 	for {
 		switch start := b.at - w.base; {
 		case b.closed:
@@ -184,9 +197,21 @@ func (b *body) Read(p []byte) (int, error) {
 			return n, nil
 		case w.ended:
 			return 0, io.EOF
+		case b.idle && len(p) > 0:
+			p[0] = '\n'
+			return 1, nil
+		case timer == nil:
+			timer = time.AfterFunc(idleAfter, b.wake)
 		}
 		w.changed.Wait()
 	}
+}
+
+func (b *body) wake() {
+	b.w.mu.Lock()
+	defer b.w.mu.Unlock()
+	b.idle = true
+	b.w.changed.Broadcast()
 }
 
 func (b *body) Close() error {
@@ -289,14 +314,14 @@ func (u *uploader) attempt(ctx context.Context) error {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		err := errorFrom(res)
 		if e, ok := errors.AsType[*Error](err); ok && e.Line > 0 {
-			e.Line += base
+			e.Line = base + 1 // nothing is applied
 		}
 		return err
 	}
 	lines := json.NewDecoder(res.Body)
 	for {
 		var line struct {
-			Line    int
+			Applied int // not the line, which counts blank ones too
 			Done    bool
 			Problem *problem
 			Position
@@ -304,12 +329,12 @@ func (u *uploader) attempt(ctx context.Context) error {
 		if err := lines.Decode(&line); err != nil {
 			return fmt.Errorf("the import's answer ends too early: %w", err)
 		}
-		u.window.drop(base + line.Line)
+		u.window.drop(base + line.Applied)
 		switch {
 		case line.Problem != nil:
 			e := line.Problem.error()
 			if e.Line > 0 {
-				e.Line += base
+				e.Line = base + line.Applied + 1
 			}
 			return e
 		case line.Done:

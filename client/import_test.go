@@ -90,11 +90,11 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	})
 	interruptions := 0
 	got, err := s.client().Import(t.Context(), "race", func(yield func(client.Submission, error) bool) {
-		for entry := range players(n) {
+		for entry, err := range players(n) {
 			if entry.Score == "20000" {
 				<-again // until the server has gone, and told so
 			}
-			if !yield(entry, nil) {
+			if !yield(entry, err) {
 				return
 			}
 		}
