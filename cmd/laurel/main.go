@@ -33,7 +33,7 @@ type terminal struct {
 // command is one subcommand. Its file declares it; commands lists it.
 type command struct {
 	name  string
-	args  string // what follows the options, for the help; at its end, ... is one or more
+	args  string // what follows the options, for the help; at its end, ... is one or more, and brackets are one or none
 	short string // one line of `laurel help`
 	long  string // the rest of `laurel help NAME`
 
@@ -56,6 +56,8 @@ func commands() []command {
 		memberCommand(),
 		watchCommand(),
 		simCommand(),
+		importCommand(),
+		exportCommand(),
 		copyCommand(),
 		benchCommand(),
 		versionCommand(),
@@ -110,7 +112,7 @@ func dispatch(args []string, t terminal) error {
 	if err != nil {
 		return err
 	}
-	if want := arguments(cmd.args); len(rest) != len(want) && (len(rest) == 0 || !strings.HasSuffix(cmd.args, "...")) {
+	if want := arguments(cmd.args); !fits(len(rest), want) {
 		return usage(fmt.Sprintf("%s takes %s, not %d arguments", cmd.name, describe(want), len(rest)), "`laurel help "+cmd.name+"` has an example")
 	}
 
@@ -121,6 +123,15 @@ func dispatch(args []string, t terminal) error {
 	// the process at once.
 	context.AfterFunc(ctx, stop)
 	return act(ctx, t, rest)
+}
+
+// fits reports whether so many arguments are those that a command takes.
+func fits(n int, want []string) bool {
+	if n == len(want) || len(want) == 0 {
+		return n == len(want)
+	}
+	last := want[len(want)-1]
+	return n > len(want) && strings.HasSuffix(last, "...") || n == len(want)-1 && strings.HasPrefix(last, "[")
 }
 
 func isHelp(arg string) bool {
