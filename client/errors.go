@@ -17,6 +17,9 @@ const (
 	CodeBoardNotFound      = "board_not_found"
 	CodeBoardExists        = "board_exists"
 	CodeMemberNotFound     = "member_not_found"
+	CodeScoreBelowMinimum  = "score_below_minimum"
+	CodeScoreAboveMaximum  = "score_above_maximum"
+	CodeStepTooLarge       = "step_too_large"
 	CodeStorageUnavailable = "storage_unavailable"
 	CodeShuttingDown       = "shutting_down"
 )

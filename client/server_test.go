@@ -102,6 +102,7 @@ func TestBoardsFromCreationToDeletion(t *testing.T) {
 	c, ctx := newServer(t).client(), t.Context()
 	settings := client.Settings{
 		ID: "laps", Order: "asc", Policy: "best", Decimals: 3, Ties: "latest", RankStyle: "competition", Top: 10, IntervalMS: 50,
+		MinScore: "0.5", MaxScore: "100", MaxStep: "7.25",
 	}
 	made, err := c.CreateBoard(ctx, settings)
 	if err != nil {
@@ -116,6 +117,14 @@ func TestBoardsFromCreationToDeletion(t *testing.T) {
 	patched, err := c.PatchBoard(ctx, "laps", client.Patch{Top: 20})
 	if err != nil || patched.Top != 20 || patched.RankStyle != "competition" || patched.Rev != 2 {
 		t.Errorf("patched is %+v (%v), want a top of 20 and nothing else changed", patched, err)
+	}
+	_, err = c.Submit(ctx, "laps", client.Submission{Member: "alice", Score: "0.4"})
+	wantCode(t, err, client.CodeScoreBelowMinimum)
+	_, err = c.Set(ctx, "laps", client.Submission{Member: "alice", Score: "100.001"})
+	wantCode(t, err, client.CodeScoreAboveMaximum)
+	patched, err = c.PatchBoard(ctx, "laps", client.Patch{MinScore: "0", MaxScore: client.NoBound})
+	if err != nil || patched.MinScore != "0" || patched.MaxScore != "" || patched.MaxStep != "7.25" {
+		t.Errorf("patched is %+v (%v), want another minimum and no maximum", patched, err)
 	}
 	got, err := c.Board(ctx, "laps")
 	if diff := cmp.Diff(patched, got); err != nil || diff != "" {

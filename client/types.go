@@ -17,6 +17,13 @@ type Settings struct {
 	Top        int    `json:"top,omitempty"`         // entries that viewers are sent, 1 to 500
 	IntervalMS int    `json:"interval_ms,omitempty"` // milliseconds between two publications at the least
 	ZSet       string `json:"zset,omitempty"`        // key of a sorted set in Redis that another program writes and that the board shows
+
+	// What submissions may do; each is none if it is empty. A member's score lies
+	// from MinScore to MaxScore, and one submission moves it by no more than
+	// MaxStep, up or down.
+	MinScore Score `json:"min_score,omitempty"`
+	MaxScore Score `json:"max_score,omitempty"`
+	MaxStep  Score `json:"max_step,omitempty"`
 }
 
 // Patch changes settings of a board; what is zero stays as it is. A board's
@@ -26,6 +33,24 @@ type Patch struct {
 	RankStyle  string `json:"rank_style,omitempty"`
 	Top        int    `json:"top,omitempty"`
 	IntervalMS int    `json:"interval_ms,omitempty"`
+	MinScore   Bound  `json:"min_score,omitempty"`
+	MaxScore   Bound  `json:"max_score,omitempty"`
+	MaxStep    Bound  `json:"max_step,omitempty"`
+}
+
+// Bound is what a bound of a board is to be: a number as a [Score] has it, or
+// [NoBound]. The empty Bound leaves it as it is.
+type Bound string
+
+// NoBound takes a bound away.
+const NoBound Bound = "none"
+
+// MarshalJSON writes a JSON number, or null for [NoBound].
+func (b Bound) MarshalJSON() ([]byte, error) {
+	if b == NoBound {
+		return []byte("null"), nil
+	}
+	return Score(b).MarshalJSON()
 }
 
 // Board is a board's settings and where it stands.

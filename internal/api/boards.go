@@ -68,7 +68,7 @@ func (a *API) getBoard(x *exchange) (board, error) {
 }
 
 func (a *API) patchBoard(x *exchange, body *boardPatch) (board, error) {
-	view, err := a.service.PatchBoard(x.r.Context(), x.board(), leaderboard.Patch(body.Settings))
+	view, err := a.service.PatchBoard(x.r.Context(), x.board(), body.patch())
 	return boardOf(view), err
 }
 

@@ -434,6 +434,10 @@ func valuesOf(s *huma.Schema) []any {
 		return s.Enum
 	case s.Type == huma.TypeInteger:
 		return []any{*s.Minimum, *s.Maximum}
+	case s.Type == huma.TypeNumber && s.Nullable && s.ExclusiveMinimum != nil:
+		return []any{*s.ExclusiveMinimum + 1, 1e3, nil}
+	case s.Type == huma.TypeNumber && s.Nullable:
+		return []any{0, -7, 1e3, nil}
 	case s.Type == huma.TypeNumber:
 		return []any{0, -7, 1e3}
 	case s.Type == huma.TypeObject:
@@ -515,7 +519,14 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	at := timestamp{clock}
 	position := Position{Board: "b", Season: 2, Rev: 1<<53 - 1, Epoch: "e", Total: 3}
 	one := entry{Member: "a \"<&\u2028\x7f☃", Score: score{-1250, 2}, Rank: 7, Data: data, UpdatedAt: at}
-	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, "scores", at, 1, 2, "e", 3}
+	limit := func(text string) scoreBound {
+		d, err := leaderboard.ParseDecimal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return scoreBound{leaderboard.BoundOf(d)}
+	}
+	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, limit("-0.5"), limit("1e3"), limit("2"), "scores", at, 1, 2, "e", 3}
 	done := result{"a", true, "not_better", nullScore{score{5, 1}, true}, 4, nullScore{score{-3, 0}, true}, 5}
 	for _, a := range []answer{
 		full,

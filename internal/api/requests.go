@@ -27,10 +27,52 @@ type Settings struct {
 	RankStyle *leaderboard.RankStyle `json:"rank_style,omitempty" enum:"ordinal,competition" default:"ordinal" doc:"How equal scores are numbered: 1 2 3 4, or 1 2 2 4"`
 	Top       *int                   `json:"top,omitempty" minimum:"1" maximum:"500" default:"100" doc:"Entries that viewers are sent"`
 	Interval  *int                   `json:"interval_ms,omitempty" minimum:"20" maximum:"60000" default:"100" doc:"Milliseconds between two publications at the least"`
+	MinScore  *givenBound            `json:"min_score,omitempty" nullable:"true" doc:"A submission or correction that would leave its member below this is refused; null: none"`
+	MaxScore  *givenBound            `json:"max_score,omitempty" nullable:"true" doc:"A submission or correction that would leave its member above this is refused; null: none"`
+	MaxStep   *givenBound            `json:"max_step,omitempty" nullable:"true" exclusiveMinimum:"0" doc:"A submission that would move a score by more than this, up or down, is refused. The first score of a member counts from 0 if the policy is sum, and else not at all; null: none"`
 	ZSet      *string                `json:"zset,omitempty" minLength:"0" maxLength:"512" doc:"The key of a sorted set in Redis that another program writes and that the board shows. The board itself is read-only then. Needs a server on Redis. Fixed at creation"`
 }
 
 var settingNames = fieldsOf[Settings]()
+
+// givenBound is a bound of a board in a request: a number, or null for none.
+type givenBound struct{ leaderboard.Bound }
+
+// Schema implements [huma.SchemaProvider].
+func (givenBound) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeNumber, Nullable: true}
+}
+
+// bound returns the bound for the package leaderboard; nil says nothing of it.
+func (b *givenBound) bound() *leaderboard.Bound {
+	if b == nil {
+		return nil
+	}
+	return &b.Bound
+}
+
+// bound reads a bound.
+func (s *scanner) bound(where string) *givenBound {
+	switch s.kind() {
+	case 'n':
+		s.at += len("null")
+		return new(givenBound)
+	case '0':
+	default:
+		s.wrongType(where, "a number or null")
+		return nil
+	}
+	number := s.number()
+	if s.err != nil {
+		return nil
+	}
+	limit, err := leaderboard.ParseDecimal(string(number))
+	if err != nil {
+		s.fail(where, leaderboard.Errorf(leaderboard.CodeInvalidBoard, "%s is %s, which is not a score that a board can keep", where, clip(string(number))))
+		return nil
+	}
+	return &givenBound{leaderboard.BoundOf(limit)}
+}
 
 // field reads the setting of this name.
 func (p *Settings) field(s *scanner, name string) {
@@ -49,6 +91,12 @@ func (p *Settings) field(s *scanner, name string) {
 		p.Top = new(s.integer(name))
 	case "interval_ms":
 		p.Interval = new(s.integer(name))
+	case "min_score":
+		p.MinScore = s.bound(name)
+	case "max_score":
+		p.MaxScore = s.bound(name)
+	case "max_step":
+		p.MaxStep = s.bound(name)
 	case "zset":
 		p.ZSet = new(s.string(name))
 	default:
@@ -90,6 +138,9 @@ func (b *newBoard) board() (leaderboard.Board, error) {
 	override(&created.Top, b.Top)
 	override(&created.Interval, b.Interval)
 	override(&created.ZSet, b.ZSet)
+	override(&created.MinScore, b.MinScore.bound())
+	override(&created.MaxScore, b.MaxScore.bound())
+	override(&created.MaxStep, b.MaxStep.bound())
 	return created, created.Validate()
 }
 
@@ -102,6 +153,14 @@ func override[T any](setting, given *T) {
 // boardPatch is the body that changes a board's settings.
 type boardPatch struct {
 	Settings
+}
+
+// patch returns the patch for the package leaderboard.
+func (p *boardPatch) patch() leaderboard.Patch {
+	return leaderboard.Patch{
+		Order: p.Order, Decimals: p.Decimals, Policy: p.Policy, Ties: p.Ties, RankStyle: p.RankStyle, Top: p.Top, Interval: p.Interval, ZSet: p.ZSet,
+		MinScore: p.MinScore.bound(), MaxScore: p.MaxScore.bound(), MaxStep: p.MaxStep.bound(),
+	}
 }
 
 func (p *boardPatch) decode(s *scanner) {

@@ -128,7 +128,7 @@ const (
 // submitFails are the codes of a submit that is refused.
 var submitFails = []leaderboard.Code{
 	"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
-	"empty_batch", "batch_too_large", "board_not_found",
+	"empty_batch", "batch_too_large", "board_not_found", "score_below_minimum", "score_above_maximum", "step_too_large",
 }
 
 // routes returns the table. No literal segment of it stands where another route
@@ -157,7 +157,7 @@ func routes() []route {
 		{
 			method: http.MethodPatch, path: boardPath, write: true, endpoint: take((*API).patchBoard),
 			id: "patch-board", summary: "Change a board's settings", status: http.StatusOK,
-			description: "Takes any of the settings; those that are absent stay. `order`, `decimals` and `ties` are fixed at creation.",
+			description: "Takes any of the settings; those that are absent stay. `order`, `decimals` and `ties` are fixed at creation. Null takes a bound away.",
 			example:     `{"top": 200, "interval_ms": 250}`,
 			fails:       []leaderboard.Code{"invalid_board", "board_not_found", "immutable_setting"},
 		},
@@ -219,10 +219,11 @@ func routes() []route {
 		{
 			method: http.MethodPut, path: entryPath, write: true, endpoint: take((*API).putEntry),
 			id: "put-entry", summary: "Set a member's score", status: http.StatusOK,
-			description: "Whatever the board's policy: this is an operator's correction. A board that does not exist is created as by a submission.",
+			description: "Whatever the board's policy and `max_step`: this is an operator's correction. A board that does not exist is created as by a submission.",
 			example:     `{"score": 12, "data": {"name": "Alice"}}`,
 			fails: []leaderboard.Code{
 				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found",
+				"score_below_minimum", "score_above_maximum",
 			},
 		},
 		{

@@ -134,6 +134,9 @@ type board struct {
 	RankStyle leaderboard.RankStyle `json:"rank_style" enum:"ordinal,competition" doc:"How equal scores are numbered: 1 2 3 4, or 1 2 2 4"`
 	Top       int                   `json:"top" minimum:"1" maximum:"500" doc:"Entries that viewers are sent"`
 	Interval  int                   `json:"interval_ms" minimum:"20" maximum:"60000" doc:"Milliseconds between two publications at the least"`
+	MinScore  scoreBound            `json:"min_score,omitzero" doc:"No submission or correction may leave a member below this; absent: none"`
+	MaxScore  scoreBound            `json:"max_score,omitzero" doc:"No submission or correction may leave a member above this; absent: none"`
+	MaxStep   scoreBound            `json:"max_step,omitzero" doc:"No submission may move a score by more than this; absent: none"`
 	ZSet      string                `json:"zset,omitempty" doc:"The key of the sorted set in Redis that the board shows; absent if it has its own entries"`
 	CreatedAt timestamp             `json:"created_at"`
 	Season    int                   `json:"season" minimum:"1" doc:"The current season, counted from 1"`
@@ -146,7 +149,7 @@ func boardOf(v leaderboard.View) board {
 	b := v.Board
 	return board{
 		ID: b.ID, Order: b.Order, Policy: b.Policy, Decimals: b.Decimals, Ties: b.Ties, RankStyle: b.RankStyle,
-		Top: b.Top, Interval: b.Interval, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
+		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
 		Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total,
 	}
 }
@@ -161,6 +164,9 @@ func (b board) appendJSON(to []byte) []byte {
 	to = appendText(to, "rank_style", string(b.RankStyle))
 	to = appendInt(to, "top", b.Top)
 	to = appendInt(to, "interval_ms", b.Interval)
+	to = appendBound(to, "min_score", b.MinScore)
+	to = appendBound(to, "max_score", b.MaxScore)
+	to = appendBound(to, "max_step", b.MaxStep)
 	if b.ZSet != "" {
 		to = appendText(to, "zset", b.ZSet)
 	}
@@ -173,6 +179,19 @@ func (b board) appendJSON(to []byte) []byte {
 }
 
 func (b board) version() version { return version{b.Epoch, b.Season, b.Rev, b.ZSet != ""} }
+
+// scoreBound is a limit of a board's scores that is absent if there is none.
+type scoreBound struct{ leaderboard.Bound }
+
+// Schema implements [huma.SchemaProvider].
+func (scoreBound) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeNumber} }
+
+func appendBound(to []byte, name string, b scoreBound) []byte {
+	if !b.Valid {
+		return to
+	}
+	return append(appendField(to, name), b.Limit.String()...)
+}
 
 // boardList is a page of the list of boards.
 type boardList struct {

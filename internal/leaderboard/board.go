@@ -82,6 +82,15 @@ type Board struct {
 	// program writes and that the board shows: policy and ties mean nothing then, and the
 	// board itself cannot be written. Only the store on Redis knows such boards.
 	ZSet string `json:"zset,omitempty"`
+
+	// The bounds of its scores; a submission that would go beyond one is refused.
+	// The score that a member has then must lie from MinScore to MaxScore, for a
+	// correction too. MaxStep is the furthest that one submission may move the
+	// score of a member, up or down; the first is measured from 0 where scores
+	// add up, and else not at all. Scores that were there before a bound stay.
+	MinScore Bound `json:"min_score,omitzero"`
+	MaxScore Bound `json:"max_score,omitzero"`
+	MaxStep  Bound `json:"max_step,omitzero"`
 }
 
 // WithDefaults returns b with every setting that is zero set to its default.
@@ -128,6 +137,9 @@ func (b Board) Validate() error {
 		return err
 	}
 	if err := validateZSet(b.ZSet); err != nil {
+		return err
+	}
+	if err := b.validateBounds(); err != nil {
 		return err
 	}
 	return within("interval_ms", b.Interval, int(MinInterval/time.Millisecond), int(MaxInterval/time.Millisecond))
@@ -200,6 +212,11 @@ type Patch struct {
 	Top       *int       `json:"top,omitempty"`
 	Interval  *int       `json:"interval_ms,omitempty"`
 	ZSet      *string    `json:"zset,omitempty"`
+
+	// A bound that is not valid takes the board's away.
+	MinScore *Bound `json:"min_score,omitempty"`
+	MaxScore *Bound `json:"max_score,omitempty"`
+	MaxStep  *Bound `json:"max_step,omitempty"`
 }
 
 // Apply returns b as p changes it, or the error of [Board.Validate], or one
@@ -221,6 +238,9 @@ func (p Patch) Apply(b Board) (Board, error) {
 	set(&b.RankStyle, p.RankStyle)
 	set(&b.Top, p.Top)
 	set(&b.Interval, p.Interval)
+	set(&b.MinScore, p.MinScore)
+	set(&b.MaxScore, p.MaxScore)
+	set(&b.MaxStep, p.MaxStep)
 	return b, b.Validate()
 }
 

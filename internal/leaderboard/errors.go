@@ -15,6 +15,9 @@ const (
 	CodeInvalidScore       Code = "invalid_score"       // a score is not a decimal number
 	CodeScoreOutOfRange    Code = "score_out_of_range"  // a score, or what it would add up to, is beyond what a board keeps exactly
 	CodeTooManyDecimals    Code = "too_many_decimals"   // a score has more digits after the point than its board
+	CodeScoreBelowMinimum  Code = "score_below_minimum" // a member would have less than its board's MinScore
+	CodeScoreAboveMaximum  Code = "score_above_maximum" // a member would have more than its board's MaxScore
+	CodeStepTooLarge       Code = "step_too_large"      // a submission would move a score further than its board's MaxStep
 	CodeInvalidData        Code = "invalid_data"        // an entry's data is not a JSON object of at most MaxData bytes
 	CodeInvalidLimit       Code = "invalid_limit"       // limit or offset is out of its range
 	CodeBatchTooLarge      Code = "batch_too_large"     // a batch has more than MaxBatch operations

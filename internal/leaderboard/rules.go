@@ -15,7 +15,8 @@ type Record struct {
 // Decide applies an operation of the kind Submit or Set to what the member has,
 // which is nil if it is not on the board. It returns what the member has then,
 // or the reason why nothing changes. The error has the code
-// [CodeTooManyDecimals] or [CodeScoreOutOfRange].
+// [CodeTooManyDecimals] or [CodeScoreOutOfRange], or that of a bound of the
+// board.
 func (b Board) Decide(op Op, has *Record) (Record, Reason, error) {
 	score, err := op.Score.Scaled(b.Decimals)
 	if err != nil {
@@ -37,6 +38,11 @@ func (b Board) Decide(op Op, has *Record) (Record, Reason, error) {
 			}
 		}
 		next.Data = has.Data
+	}
+	if b.Bounded() {
+		if err := b.checkBounds(&op, next.Score, has); err != nil {
+			return Record{}, "", err
+		}
 	}
 	if op.Data != nil {
 		next.Data = op.Data

@@ -149,7 +149,8 @@ const MaxOnce = 256
 
 // BatchError says which operation of a batch failed. Behind it is an [Error]:
 // [ErrBoardNotFound], [ErrReadOnly], [ErrMemberNotFound] (of Remove), or one with the code
-// [CodeTooManyDecimals] or [CodeScoreOutOfRange].
+// [CodeTooManyDecimals], [CodeScoreOutOfRange], [CodeScoreBelowMinimum], [CodeScoreAboveMaximum]
+// or [CodeStepTooLarge].
 type BatchError struct {
 	Index int // in Batch.Ops
 	Op    Op

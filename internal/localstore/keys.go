@@ -126,16 +126,26 @@ const (
 	stateAscending             // order
 	stateLatestTie             // ties
 	stateCompetition
-	knownStateFlags = 1<<iota - 1
+	knownStateFlags = 1<<iota - 1 | stateBounded
 )
+
+// stateBounded is the flag of a board with bounds.
+const stateBounded = 1 << 6
+
+// bounds are those that a board may have, in the order of the bits that say which
+// there are.
+func bounds(b *leaderboard.Board) [3]*leaderboard.Bound {
+	return [3]*leaderboard.Bound{&b.MinScore, &b.MaxScore, &b.MaxStep}
+}
 
 var policies = []leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboard.Latest}
 
 // appendState writes
 //
-//	flags, number, rev, seq [, season, total, policy, decimals, top, interval, created at in ms]
+//	flags, number, rev, seq [, season, total, policy, decimals, top, interval, created at in ms
+//	[, which bounds there are, bounds…]]
 //
-// each as a uvarint, the last as a varint.
+// each as a uvarint, times and bounds as varints.
 func appendState(dst []byte, s *state) []byte {
 	var flags uint64
 	if s.deleted {
@@ -150,6 +160,10 @@ func appendState(dst []byte, s *state) []byte {
 	if s.settings.RankStyle == leaderboard.Competition {
 		flags |= stateCompetition
 	}
+	bounded := s.settings.Bounded() && !s.deleted
+	if bounded {
+		flags |= stateBounded
+	}
 	dst = binary.AppendUvarint(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(s.number))
 	dst = binary.AppendUvarint(dst, s.rev)
@@ -163,7 +177,33 @@ func appendState(dst []byte, s *state) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.settings.Decimals))
 	dst = binary.AppendUvarint(dst, uint64(s.settings.Top))
 	dst = binary.AppendUvarint(dst, uint64(s.settings.Interval))
-	return binary.AppendVarint(dst, s.settings.CreatedAt.UnixMilli())
+	dst = binary.AppendVarint(dst, s.settings.CreatedAt.UnixMilli())
+	if !bounded {
+		return dst
+	}
+	bits := len(dst)
+	dst = append(dst, 0)
+	for i, bound := range bounds(&s.settings) {
+		if limit, ok := bound.Scaled(s.settings.Decimals); ok {
+			dst[bits] |= 1 << i
+			dst = binary.AppendVarint(dst, limit)
+		}
+	}
+	return dst
+}
+
+// parseBounds reads the bounds of a board that has some.
+func parseBounds(r *reader, b *leaderboard.Board) error {
+	which := r.uvarint()
+	if which >= 1<<len(bounds(b)) {
+		return fmt.Errorf("unknown bounds %#x", which)
+	}
+	for i, bound := range bounds(b) {
+		if which&(1<<i) != 0 {
+			*bound = leaderboard.BoundOf(leaderboard.ScaledDecimal(r.varint(), b.Decimals))
+		}
+	}
+	return nil
 }
 
 func parseState(id string, value []byte) (state, error) {
@@ -178,7 +218,7 @@ func parseState(id string, value []byte) (state, error) {
 	switch {
 	case r.rest == nil:
 		return state{}, errCutShort
-	case flags > knownStateFlags:
+	case flags&^knownStateFlags != 0:
 		return state{}, fmt.Errorf("unknown flags %#x", flags)
 	case s.deleted:
 		return s, r.end()
@@ -208,6 +248,11 @@ func parseState(id string, value []byte) (state, error) {
 	}
 	if flags&stateCompetition != 0 {
 		s.settings.RankStyle = leaderboard.Competition
+	}
+	if flags&stateBounded != 0 {
+		if err := parseBounds(&r, &s.settings); err != nil {
+			return state{}, err
+		}
 	}
 	if err := r.end(); err != nil {
 		return state{}, err

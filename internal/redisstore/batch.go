@@ -24,6 +24,10 @@ const (
 	kindBadScore
 )
 
+// boundedPolicy is what the policy of a board with bounds has added, as batch.lua
+// has it.
+const boundedPolicy = 4
+
 // encoder writes batches as batch.lua reads them, and reads what became of them.
 // It is used again and again, by one lane.
 type encoder struct {
@@ -185,11 +189,28 @@ func (b *encodedBoard) append(p []byte) []byte {
 	case leaderboard.Latest:
 		policy = 2
 	}
+	if set.Bounded() {
+		policy |= boundedPolicy
+	}
 	p = append(p, sign, policy, bit(set.Ties == leaderboard.LatestTie), bit(set.RankStyle == leaderboard.Competition))
 	p = binary.BigEndian.AppendUint64(p, math.Float64bits(float64(leaderboard.MaxScore(set.Decimals))))
 	p = binary.BigEndian.AppendUint16(p, uint16(len(b.members)))
 	p = append(p, byte(len(b.id)))
-	return append(p, b.id...)
+	p = append(p, b.id...)
+	if set.Bounded() {
+		p = appendLimit(p, set, set.MinScore, math.Inf(-1))
+		p = appendLimit(p, set, set.MaxScore, math.Inf(1))
+		p = appendLimit(p, set, set.MaxStep, math.Inf(1))
+	}
+	return p
+}
+
+// appendLimit appends a bound as batch.lua has it.
+func appendLimit(p []byte, set *leaderboard.Board, bound leaderboard.Bound, none float64) []byte {
+	if limit, ok := bound.Scaled(set.Decimals); ok {
+		none = float64(limit)
+	}
+	return binary.BigEndian.AppendUint64(p, math.Float64bits(none))
 }
 
 func bit(b bool) byte {

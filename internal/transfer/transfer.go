@@ -63,7 +63,10 @@ func Copy(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, pr
 // equal ones are concerned: from the top, or where the latest of equals stands
 // first, from the bottom.
 func copyBoard(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, v leaderboard.View) error {
-	if _, err := to.CreateBoard(ctx, v.Board); err != nil || v.Board.ZSet != "" {
+	// The bounds come last: entries that were there before them may lie beyond.
+	unbounded := v.Board
+	unbounded.MinScore, unbounded.MaxScore, unbounded.MaxStep = leaderboard.Bound{}, leaderboard.Bound{}, leaderboard.Bound{}
+	if _, err := to.CreateBoard(ctx, unbounded); err != nil || v.Board.ZSet != "" {
 		return err // the entries of a ZSET are not ours
 	}
 	for done := 0; done < v.Total; done += entriesPage {
@@ -86,7 +89,11 @@ func copyBoard(ctx context.Context, to leaderboard.Store, from leaderboard.Reade
 			return err
 		}
 	}
-	return nil
+	if !v.Board.Bounded() {
+		return nil
+	}
+	_, err := to.PatchBoard(ctx, v.Board.ID, leaderboard.Patch{MinScore: &v.Board.MinScore, MaxScore: &v.Board.MaxScore, MaxStep: &v.Board.MaxStep})
+	return err
 }
 
 // write writes entries. Those with equal scores are written one after the other,

@@ -28,6 +28,7 @@ func runMachine(tb testing.TB, open Opener) {
 			log:    logState{told: map[string]uint64{}, untold: map[string]uint64{}},
 			acked:  logState{told: map[string]uint64{}, untold: map[string]uint64{}},
 		}
+		m.bounded = rapid.IntRange(0, 2).Draw(rt, "bounded") == 0
 		m.store = m.open()
 		defer func() {
 			if err := m.store.Close(); err != nil {
@@ -48,6 +49,8 @@ type machine struct {
 	model *Model
 	ctx   context.Context //nolint:containedctx // the test's, for every action
 	clock time.Time
+
+	bounded bool // some boards have bounds, at which many batches end
 
 	positions []leaderboard.Position // that pages ended with
 
@@ -83,6 +86,9 @@ var (
 	ties       = rapid.SampledFrom([]leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie})
 	styles     = rapid.SampledFrom([]leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition})
 	decimals   = rapid.SampledFrom([]int{0, 0, 1, 2, 6})
+	minima     = rapid.SampledFrom([]string{"", "-2", "-1", "0"})
+	maxima     = rapid.SampledFrom([]string{"", "2", "5", "9.5", "-1"}) // the last ones not for every board
+	steps      = rapid.SampledFrom([]string{"", "1", "2", "9"})
 	someLimits = rapid.IntRange(1, 9)
 	seasons    = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1})
 )
@@ -133,6 +139,10 @@ func (m *machine) create(t *rapid.T, id string) {
 		Decimals: decimals.Draw(t, "decimals"), Ties: ties.Draw(t, "ties"), RankStyle: styles.Draw(t, "style"),
 		CreatedAt: m.clock,
 	}.WithDefaults()
+	if m.bounded && rapid.Bool().Draw(t, "bounds") {
+		b.MinScore, b.MaxStep = bound(minima.Draw(t, "minimum")), bound(steps.Draw(t, "step"))
+		b.MaxScore = bound(rapid.SampledFrom([]string{"", "2", "5"}).Draw(t, "maximum"))
+	}
 	got, err := m.store.CreateBoard(m.ctx, b)
 	if len(m.latest) == 0 {
 		m.model.epoch = got.Epoch // the one thing that the model cannot know
@@ -149,6 +159,11 @@ func (m *machine) Patch(t *rapid.T) {
 	maybe(t, "policy", &p.Policy, policies)
 	maybe(t, "style", &p.RankStyle, styles)
 	maybe(t, "top", &p.Top, rapid.IntRange(0, 3))
+	if m.bounded {
+		maybeBound(t, "minimum", &p.MinScore, minima)
+		maybeBound(t, "maximum", &p.MaxScore, maxima)
+		maybeBound(t, "step", &p.MaxStep, steps)
+	}
 	if rapid.Bool().Draw(t, "fixed") {
 		maybe(t, "order", &p.Order, orders)
 		maybe(t, "ties", &p.Ties, ties)
@@ -166,6 +181,12 @@ func (m *machine) Patch(t *rapid.T) {
 func maybe[T any](t *rapid.T, name string, setting **T, values *rapid.Generator[T]) {
 	if rapid.Bool().Draw(t, "patch "+name) {
 		*setting = new(values.Draw(t, name))
+	}
+}
+
+func maybeBound(t *rapid.T, name string, setting **leaderboard.Bound, values *rapid.Generator[string]) {
+	if rapid.IntRange(0, 3).Draw(t, "patch "+name) == 0 {
+		*setting = new(bound(values.Draw(t, name)))
 	}
 }
 

@@ -236,6 +236,9 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 	if limit := scoreLimit(b.settings.Decimals); score > limit || score < -limit {
 		return leaderboard.Result{}, &leaderboard.Error{Code: leaderboard.CodeScoreOutOfRange, Message: "sum out of range"}
 	}
+	if err := b.checkBounds(op, score, i); err != nil {
+		return leaderboard.Result{}, err
+	}
 
 	b.rev++
 	if i < 0 {
@@ -256,6 +259,40 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 	result.Accepted = true
 	result.Current = b.standing(op.Member)
 	return result, nil
+}
+
+// checkBounds says which bound a score would break; i is the index of the entry
+// that the member has, or negative.
+func (b *board) checkBounds(op leaderboard.Op, score int64, i int) error {
+	most := func(of leaderboard.Bound, otherwise int64) int64 {
+		if !of.Valid {
+			return otherwise
+		}
+		limit, err := scaled(of.Limit, b.settings.Decimals)
+		if err != nil {
+			panic(err)
+		}
+		return limit
+	}
+	var from int64
+	switch {
+	case i >= 0:
+		from = b.entries[i].Score
+	case b.settings.Policy != leaderboard.Sum:
+		from = score
+	}
+	if op.Kind == leaderboard.Set {
+		from = score
+	}
+	switch {
+	case score < most(b.settings.MinScore, math.MinInt64):
+		return &leaderboard.Error{Code: leaderboard.CodeScoreBelowMinimum, Message: "below the minimum"}
+	case score > most(b.settings.MaxScore, math.MaxInt64):
+		return &leaderboard.Error{Code: leaderboard.CodeScoreAboveMaximum, Message: "above the maximum"}
+	case max(score-from, from-score) > most(b.settings.MaxStep, math.MaxInt64):
+		return &leaderboard.Error{Code: leaderboard.CodeStepTooLarge, Message: "too far"}
+	}
+	return nil
 }
 
 func scoreLimit(decimals int) int64 {

@@ -46,7 +46,7 @@ func TestSuiteCatchesMutants(t *testing.T) {
 // TestStateMachineCatchesMutants shows the same of the state machine, for what
 // one caller alone can see.
 func TestStateMachineCatchesMutants(t *testing.T) {
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "1"} {
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "1", "rapid.checks": "400"} {
 		before := flag.Lookup(name).Value.String()
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -619,6 +619,48 @@ var mutants = []mutant{
 					return m.Apply(ctx, leaderboard.Batch{Ops: []leaderboard.Op{most}, At: b.At})
 				}
 				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "what comes before a bound is carried out", caughtBy: "Bounds/each submission of a batch makes its own step",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok && leaderboard.CodeOf(err) == leaderboard.CodeStepTooLarge {
+					_, _ = m.Apply(ctx, leaderboard.Batch{Ops: b.Ops[:failed.Index], At: b.At})
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "a first step is free also where scores add up", caughtBy: "Bounds/the first step begins at 0 where scores add up, and is free elsewhere",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				if leaderboard.CodeOf(err) != leaderboard.CodeStepTooLarge || len(b.Ops) > 1 || m.boards[b.Ops[0].Board].standing(b.Ops[0].Member).Rank > 0 {
+					return outcome, err
+				}
+				correction := b.Ops[0]
+				correction.Kind = leaderboard.Set
+				return m.Apply(ctx, leaderboard.Batch{Ops: []leaderboard.Op{correction}, At: b.At, Once: b.Once})
+			}}
+		},
+	},
+	{
+		name: "a correction goes beyond the maximum", caughtBy: "Bounds/no operation leaves a member below the minimum or above the maximum",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				if leaderboard.CodeOf(err) != leaderboard.CodeScoreAboveMaximum || len(b.Ops) > 1 || b.Ops[0].Kind != leaderboard.Set {
+					return outcome, err
+				}
+				settings := &m.boards[b.Ops[0].Board].settings
+				most := settings.MaxScore
+				settings.MaxScore = leaderboard.Bound{}
+				defer func() { m.boards[b.Ops[0].Board].settings.MaxScore = most }()
+				return m.Apply(ctx, b)
 			}}
 		},
 	},

@@ -44,6 +44,7 @@ var groups = []group{
 	{"Boards", boardChecks},
 	{"Apply", applyChecks},
 	{"Batch", batchChecks},
+	{"Bounds", boundsChecks},
 	{"Once", onceChecks},
 	{"Read", readChecks},
 	{"ChangeLog", changeLogChecks},

@@ -3,9 +3,10 @@
 --
 -- The arguments of the batches are in an array A from index o on:
 --   A[o]     boards: I2 how many, then for each
---            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest),
+--            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest; +4 if bounds
+--            follow),
 --            B whether the latest of equals stands first, B whether equals share a rank, d largest score,
---            I2 how many members, Bc0 id
+--            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step]
 --   A[o+1]   batches: I2 how many, then for each
 --            >I2 how many operations, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
 --            name, or 0, then for each operation
@@ -28,6 +29,7 @@ local A, o, boards, names
 local states, ranks, entries, id = {}, {}, {}, {}
 local status, rev, revision, known, lock, total = {}, {}, {}, {}, {}, {}
 local sign, policy, latest, shared, limit, from, to = {}, {}, {}, {}, {}, {}, {}
+local lowest, highest, step = {}, {}, {} -- of boards with bounds
 -- By the members' index:
 local owner, score, tie, data = {}, {}, {}, {}
 local updated = {} -- of those that have changed
@@ -47,6 +49,10 @@ local function load(args, first, key, mine)
   for b = 1, boards do
     local name
     known[b], sign[b], policy[b], latest[b], shared[b], limit[b], count, name, pos = unpack_struct('>I8bBBBdI2Bc0', A[o], pos)
+    if policy[b] >= 4 then
+      policy[b] = policy[b] - 4
+      lowest[b], highest[b], step[b], pos = unpack_struct('>ddd', A[o], pos)
+    end
     id[b] = name
     states[b], ranks[b], entries[b] = KEYS[key], KEYS[key + 1], KEYS[key + 2]
     key = key + 3
@@ -123,6 +129,12 @@ local function decide(n, ms, name, pos)
           end
         elseif p == 1 and sign[b] * s >= sign[b] * had then
           flag = 0
+        end
+      end
+      if lowest[b] and flag == 1 then
+        local first = not had and policy[b] ~= 0
+        if s < lowest[b] or s > highest[b] or kind == 0 and not first and math.abs(s - (had or 0)) > step[b] then
+          why = 'X'
         end
       end
       if flag == 1 and s == had then
