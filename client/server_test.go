@@ -164,6 +164,11 @@ func TestScoresFromSubmitToRemoval(t *testing.T) {
 		t.Errorf("outcome is %+v\n%s", outcome.Position, diff)
 	}
 
+	for _, board := range []string{"goals", "assists"} {
+		if _, err := c.CreateBoard(ctx, client.Settings{ID: board}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	across, err := c.SubmitAcross(ctx,
 		client.BoardSubmission{Board: "goals", Submission: client.Submission{Member: "alice", Score: "1", Data: map[string]string{"name": "Alice"}}},
 		client.BoardSubmission{Board: "assists", Submission: client.Submission{Member: "bob", Score: "2"}},

@@ -85,6 +85,18 @@ func TestShapesAreAsDocumented(t *testing.T) {
 			`{"leaderboards":[{"id":"race","order":"asc","policy":"latest","decimals":3,"ties":"earliest","rank_style":"competition","top":7,"interval_ms":20,"created_at":"2026-11-24T09:00:00.000Z","season":1,"rev":7,"epoch":"EPOCH","total":2}]}`,
 		},
 		{
+			"across boards that are not there", "POST", "/v1/scores", `{"submissions":[{"board":"goals","member":"alice","score":3}]}`, 404,
+			`{"type":"about:blank","title":"Not Found","status":404,"detail":"board not found","code":"board_not_found","index":0,"member":"alice","board":"goals"}`,
+		},
+		{
+			"create goals", "POST", "/v1/leaderboards", `{"id":"goals"}`, 201,
+			`{"id":"goals","order":"desc","policy":"sum","decimals":0,"ties":"earliest","rank_style":"ordinal","top":100,"interval_ms":100,"created_at":"2026-11-24T09:00:00.000Z","season":1,"rev":1,"epoch":"EPOCH","total":0}`,
+		},
+		{
+			"create a third", "POST", "/v1/leaderboards", `{"id":"third","decimals":0}`, 201,
+			`{"id":"third","order":"desc","policy":"sum","decimals":0,"ties":"earliest","rank_style":"ordinal","top":100,"interval_ms":100,"created_at":"2026-11-24T09:00:00.000Z","season":1,"rev":1,"epoch":"EPOCH","total":0}`,
+		},
+		{
 			"across", "POST", "/v1/scores", `{"submissions":[{"board":"goals","member":"alice","score":3},{"board":"third","member":"bob","score":1},{"board":"goals","member":"bob","score":4}]}`, 200,
 			`{"results":[{"board":"goals","member":"alice","accepted":true,"score":3,"rank":1,"previous_score":null,"previous_rank":null},` +
 				`{"board":"third","member":"bob","accepted":true,"score":1,"rank":1,"previous_score":null,"previous_rank":null},` +

@@ -344,7 +344,9 @@ func (s schemas) request(t *testing.T, r *route) {
 	op := map[string]*huma.Operation{"POST": item.Post, "PUT": item.Put, "PATCH": item.Patch}[r.method]
 	s.check(t, "example of "+r.id, op.RequestBody.Content[cmp.Or(r.bodyType, contentJSON)].Schema, []byte(r.example))
 	server := newServer(t)
-	server.must("POST", "/v1/leaderboards", `{"id":"b"}`)
+	for _, board := range []string{"b", "goals", "assists", "daily", "all-time"} { // those of the examples that create none
+		server.must("POST", "/v1/leaderboards", `{"id":"`+board+`"}`)
+	}
 	if got := server.send(r.method, concrete(r.path), r.example, "Content-Type", cmp.Or(r.bodyType, contentJSON)); got.status != r.status {
 		t.Errorf("example of %s: %d %s", r.id, got.status, got.body)
 	}

@@ -192,15 +192,15 @@ func routes() []route {
 		{
 			method: http.MethodPost, path: "/v1/scores", write: true, endpoint: take((*API).submitAcross),
 			id: "submit-scores-across", summary: "Submit scores to many boards", status: http.StatusOK,
-			description: "Up to 1,000 submissions of any members to any boards, applied in their order, all or none. For the rest it is as for one board. " +
-				"Boards that do not exist are created; if a submission to another board is then refused, they stay, empty.",
+			description: "Up to 1,000 submissions of any members to any boards, applied in their order, all or none. For the rest it is as for one board, " +
+				"but boards that do not exist are not created.",
 			example: `{"submissions": [{"board": "goals", "member": "alice", "score": 1}, {"board": "assists", "member": "bob", "score": 1}]}`,
 			fails:   submitFails,
 		},
 		{
 			method: http.MethodPost, path: memberPath + "/scores", write: true, endpoint: take((*API).submitOfMember),
 			id: "submit-member-scores", summary: "Submit a member's scores to many boards", status: http.StatusOK,
-			description: "Up to 1,000 scores of one member, applied in their order, all or none.",
+			description: "Up to 1,000 scores of one member, applied in their order, all or none. Boards that do not exist are not created.",
 			example:     `{"scores": [{"board": "daily", "score": 5}, {"board": "all-time", "score": 5}]}`,
 			fails:       submitFails,
 		},

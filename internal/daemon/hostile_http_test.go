@@ -320,7 +320,8 @@ func (a *assault) ask(method, path string, authorized bool, body []byte) {
 		return
 	}
 	a.judge(got, method, path, fmt.Sprintf("%.300q, %.300q", head.Bytes(), body))
-	if method != http.MethodGet && method != http.MethodHead && got.StatusCode/100 == 2 && got.StatusCode != http.StatusNoContent {
+	read := method == http.MethodGet || method == http.MethodHead || method == http.MethodPost && strings.Contains(path, "/entries/lookup")
+	if !read && got.StatusCode/100 == 2 && got.StatusCode != http.StatusNoContent {
 		if !authorized {
 			a.fail("%s %.200s is answered %d without a key: %.200s", method, path, got.StatusCode, got.body)
 		}

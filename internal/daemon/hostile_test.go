@@ -390,23 +390,38 @@ func (w *witnessed) acknowledge(body []byte) error {
 		Board   string
 		Rev     uint64
 		Results []struct {
+			Board  string // of one of many boards
 			Member string
 			Score  json.RawMessage
+		}
+		Boards []struct { // of a write to many
+			Board string
+			Rev   uint64
 		}
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
 		return err
 	}
-	board := cmp.Or(said.Board, said.ID)
+	revs := map[string]uint64{}
+	for _, b := range said.Boards {
+		revs[b.Board] = b.Rev
+	}
+	one := cmp.Or(said.Board, said.ID)
+	if one != "" {
+		revs[one] = said.Rev
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ledger[board] == nil {
-		w.ledger[board] = map[string]place{}
+	for board := range revs {
+		if w.ledger[board] == nil {
+			w.ledger[board] = map[string]place{}
+		}
 	}
 	w.answers["acknowledged"] += len(said.Results)
 	for _, r := range said.Results {
-		if known := w.ledger[board][r.Member]; said.Rev >= known.rev {
-			w.ledger[board][r.Member] = place{said.Rev, string(r.Score)}
+		board := cmp.Or(r.Board, one)
+		if known := w.ledger[board][r.Member]; revs[board] >= known.rev {
+			w.ledger[board][r.Member] = place{revs[board], string(r.Score)}
 		}
 	}
 	return nil

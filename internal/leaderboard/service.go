@@ -92,15 +92,17 @@ func (s *Service) SubmitOnce(ctx context.Context, name, board string, submission
 }
 
 // SubmitAcross applies the policies of boards to submissions in their order, all
-// or none. Boards that do not exist are created, unless the options say otherwise;
-// those that were created for submissions that one of another board then kept from
-// being applied stay, empty.
+// or none. Boards that do not exist are not created, as one of them would stay
+// when a submission to another is refused.
 func (s *Service) SubmitAcross(ctx context.Context, submissions []BoardSubmission) (Outcome, error) {
 	ops := make([]Op, len(submissions))
 	for i, sub := range submissions {
 		ops[i] = Op{Board: sub.Board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
 	}
-	return s.apply(ctx, "", ops)
+	if err := checkAll(ops); err != nil {
+		return Outcome{}, err
+	}
+	return s.store.Apply(ctx, Batch{Ops: ops, At: s.now()})
 }
 
 // Set gives a member a score whatever the policy, as an operator's correction.
@@ -125,16 +127,8 @@ func (s *Service) Remove(ctx context.Context, board, member string) (Outcome, er
 
 // apply carries out operations, under a name unless that is empty.
 func (s *Service) apply(ctx context.Context, name string, ops []Op) (Outcome, error) {
-	switch {
-	case len(ops) == 0:
-		return Outcome{}, Errorf(CodeEmptyBatch, "there is nothing to submit")
-	case len(ops) > MaxBatch:
-		return Outcome{}, Errorf(CodeBatchTooLarge, "%d submissions in one request, at most %d are allowed", len(ops), MaxBatch)
-	}
-	for i := range ops {
-		if err := check(&ops[i]); err != nil {
-			return Outcome{}, &BatchError{Index: i, Op: ops[i], Err: err}
-		}
+	if err := checkAll(ops); err != nil {
+		return Outcome{}, err
 	}
 	for {
 		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: name})
@@ -169,6 +163,22 @@ func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
 		return nil // another submission was quicker
 	}
 	return err
+}
+
+// checkAll validates the operations of a batch and compacts their data.
+func checkAll(ops []Op) error {
+	switch {
+	case len(ops) == 0:
+		return Errorf(CodeEmptyBatch, "there is nothing to submit")
+	case len(ops) > MaxBatch:
+		return Errorf(CodeBatchTooLarge, "%d submissions in one request, at most %d are allowed", len(ops), MaxBatch)
+	}
+	for i := range ops {
+		if err := check(&ops[i]); err != nil {
+			return &BatchError{Index: i, Op: ops[i], Err: err}
+		}
+	}
+	return nil
 }
 
 // check validates an operation and compacts its data.

@@ -166,6 +166,13 @@ func TestServiceSubmitsAcrossBoards(t *testing.T) {
 	on := func(board, member, score string) leaderboard.BoardSubmission {
 		return leaderboard.BoardSubmission{Board: board, Submission: points(t, member, score)}
 	}
+	_, err := s.SubmitAcross(t.Context(), []leaderboard.BoardSubmission{on("laps", "alice", "60"), on("goals", "alice", "2")})
+	wantCode(t, "SubmitAcross to a board that is not there", err, leaderboard.CodeBoardNotFound)
+	_, err = s.Board(t.Context(), "goals")
+	wantCode(t, "the board afterwards", err, leaderboard.CodeBoardNotFound)
+	if _, err := s.CreateBoard(t.Context(), leaderboard.Board{ID: "goals"}); err != nil {
+		t.Fatal(err)
+	}
 	outcome, err := s.SubmitAcross(t.Context(), []leaderboard.BoardSubmission{on("laps", "alice", "61.5"), on("goals", "alice", "2"), on("laps", "alice", "62")})
 	if err != nil {
 		t.Fatal(err)

@@ -174,7 +174,7 @@ func (c *cluster) kill(ctx context.Context, i int) error {
 	// first of these is at the latest, be it behind it.
 	for _, redis := range c.redis() {
 		for range 2 {
-			if err := redis.Do(ctx, redis.B().Ping().Build()).Error(); err != nil {
+			if err := insist(ctx, func() error { return redis.Do(ctx, redis.B().Ping().Build()).Error() }); err != nil {
 				return fmt.Errorf("ask Redis: %w", err)
 			}
 		}
