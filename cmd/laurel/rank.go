@@ -25,9 +25,6 @@ that are not on the board are named below; if none is, that is a failure.`,
 			remote := remoteOptions(flags)
 			asJSON := flags.Bool("json", false, "print the answer as one line of JSON")
 			return func(ctx context.Context, t terminal, args []string) error {
-				if len(args) < 2 {
-					return usage("rank takes a board and one member at least", "`laurel help rank` has an example")
-				}
 				c, err := remote.connect(nil)
 				if err != nil {
 					return err
