@@ -225,6 +225,7 @@ var sink int
 func BenchmarkRead(b *testing.B) {
 	entries := benchEntries(*benchSize)
 	s, y := benchSet(b, entries), newYardset(entries)
+	s.KeepLevels()
 	for _, read := range []struct {
 		name          string
 		zset, tidwall func(c change)
@@ -262,6 +263,7 @@ func BenchmarkRead(b *testing.B) {
 		},
 		{"rank", func(c change) { rank, _ := s.Rank(c.member); sink += rank }, nil},
 		{"better", func(c change) { sink += s.Better(c.score) }, nil},
+		{"betterlevels", func(c change) { sink += s.BetterLevels(c.score) }, nil},
 		{"rankafter", func(c change) { sink += s.RankAfter(Key{c.score, c.seq}) }, nil},
 	} {
 		b.Run("op="+read.name, func(b *testing.B) {

@@ -8,7 +8,32 @@ import (
 
 // check returns an error if the set is not built as it should be.
 func (s *Set) check() error {
-	return errors.Join(s.tree.check(), s.checkMembers(), s.index.check(), s.names.check())
+	return errors.Join(s.tree.check(), s.checkMembers(), s.index.check(), s.names.check(), s.checkLevels())
+}
+
+// checkLevels counts the entries of each score, if the set keeps levels.
+func (s *Set) checkLevels() error {
+	l := s.levels
+	if l == nil {
+		return nil
+	}
+	counts := map[uint64]uint32{}
+	for _, e := range s.Range(1) {
+		counts[s.key(e.Score, 0).score]++
+	}
+	if s.Levels() != len(counts) {
+		return fmt.Errorf("%d levels of %d distinct scores", s.Levels(), len(counts))
+	}
+	for score, n := range counts {
+		slot, ok := l.find(score)
+		if !ok {
+			return fmt.Errorf("score %d is not among the levels", int64(score^s.scoreFlip))
+		}
+		if got := l.recs.at(slot).name; got != n {
+			return fmt.Errorf("score %d of %d entries counts %d", int64(score^s.scoreFlip), n, got)
+		}
+	}
+	return l.tree.check()
 }
 
 // checkMembers walks the entries and what leads from one part of the set to the other.

@@ -64,6 +64,7 @@ func FuzzSet(f *testing.F) {
 				if err := loaded.load(int(op[1]), slices.Values(m.model.entries)); err != nil {
 					t.Fatal(err)
 				}
+				loaded.KeepLevels()
 				m.set = loaded
 				for i, e := range m.model.entries {
 					m.slots[e.Member] = uint32(i)

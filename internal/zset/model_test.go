@@ -71,6 +71,16 @@ func (m *model) better(score int64) int {
 	return n
 }
 
+func (m *model) betterLevels(score int64) int {
+	seen := map[int64]bool{}
+	for _, e := range m.entries {
+		if m.order.Ascending && e.Score < score || !m.order.Ascending && e.Score > score {
+			seen[e.Score] = true
+		}
+	}
+	return len(seen)
+}
+
 func (m *model) rankAfter(k Key) int {
 	rank := 1
 	for _, e := range m.entries {
@@ -89,8 +99,11 @@ type machine struct {
 	slots map[string]uint32 // the members', as Set returned them
 }
 
+// newMachine returns a machine whose set keeps its levels.
 func newMachine(o Order, lim limits) *machine {
-	return &machine{set: newSet(o, lim), model: model{order: o}, slots: map[string]uint32{}}
+	m := &machine{set: newSet(o, lim), model: model{order: o}, slots: map[string]uint32{}}
+	m.set.KeepLevels()
+	return m
 }
 
 func (m *machine) put(t fataler, member string, score int64) {
@@ -146,7 +159,14 @@ func (m *machine) compareAll(t fataler) {
 	if !slices.Equal(want, got) {
 		t.Fatalf("entries (-want +got):\n%s", gocmp.Diff(want, got))
 	}
+	dense := 0
 	for i, e := range want {
+		if i == 0 || e.Score != want[i-1].Score {
+			dense++
+		}
+		if got := 1 + m.set.BetterLevels(e.Score); got != dense {
+			t.Fatalf("dense rank of %q = %d, want %d", e.Member, got, dense)
+		}
 		if rank, ok := m.set.Rank(e.Member); !ok || rank != i+1 {
 			t.Fatalf("Rank(%q) = %d, %v, want %d", e.Member, rank, ok, i+1)
 		}
@@ -169,6 +189,9 @@ func (m *machine) ask(t fataler, k Key) {
 	t.Helper()
 	if got, want := m.set.Better(k.Score), m.model.better(k.Score); got != want {
 		t.Fatalf("Better(%d) = %d, want %d", k.Score, got, want)
+	}
+	if got, want := m.set.BetterLevels(k.Score), m.model.betterLevels(k.Score); got != want {
+		t.Fatalf("BetterLevels(%d) = %d, want %d", k.Score, got, want)
 	}
 	if got, want := m.set.RankAfter(k), m.model.rankAfter(k); got != want {
 		t.Fatalf("RankAfter(%v) = %d, want %d", k, got, want)

@@ -132,6 +132,7 @@ func runMachine(t *rapid.T, o Order, lim limits) {
 			if err := loaded.load(hint, slices.Values(m.model.entries)); err != nil {
 				t.Fatal(err)
 			}
+			loaded.KeepLevels()
 			m.set = loaded
 			for i, e := range m.model.entries {
 				m.slots[e.Member] = uint32(i)

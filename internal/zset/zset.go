@@ -10,9 +10,9 @@
 // pointers, numbered by uint32, which the garbage collector does not look into; and everything grows by a chunk at a
 // time, so no write waits for the whole set to be copied.
 //
-// Equal scores share a competition rank, which is 1 + Better. A dense rank has its place: let each inner node also
-// count, per child, the entries whose predecessor has another score. An insertion or a removal changes that property
-// for at most two entries, and the dense rank is then the same climb with the other count.
+// Equal scores share a competition rank, which is 1 + Better. A dense rank is 1 + BetterLevels, for which a set that
+// is told to keeps its distinct scores in a second, smaller tree. Counts in the first one could answer too, but each
+// set would pay for them with memory in its nodes and with time in every split and merge.
 package zset
 
 import (
@@ -65,6 +65,8 @@ type Set struct {
 	names arena
 	recs  records
 	tree  tree
+
+	levels *levels // nil unless they are kept
 }
 
 // limits say how large the parts of a set get before they split. Tests have smaller ones, and so deeper sets.
@@ -97,6 +99,9 @@ func (s *Set) reset() {
 	s.names = arena{}
 	s.recs = newRecords()
 	s.tree = newTree(&s.recs, s.limits)
+	if s.levels != nil {
+		s.levels = newLevels(s.limits)
+	}
 }
 
 // Load returns a set of the entries given, which are in rank order, in O(N). It expects about n of them. Their slots
@@ -144,15 +149,25 @@ func (s *Set) Len() int { return s.tree.len }
 func (s *Set) Set(member string, score int64, seq uint64) (slot uint32) {
 	h := s.hash(member)
 	slot, ok := s.find(h, member)
+	k := s.key(score, seq)
 	if ok {
-		s.tree.move(slot, s.key(score, seq))
+		if s.levels != nil {
+			if was := s.tree.key(slot).score; was != k.score {
+				s.levels.join(k.score)
+				s.levels.leave(was)
+			}
+		}
+		s.tree.move(slot, k)
 		return slot
 	}
 	if len(member) > maxMember {
 		panic(fmt.Sprintf("zset: a member's id of %d bytes, more than %d", len(member), maxMember))
 	}
 	slot = s.enrol(h, member)
-	s.tree.insert(slot, s.key(score, seq))
+	s.tree.insert(slot, k)
+	if s.levels != nil {
+		s.levels.join(k.score)
+	}
 	return slot
 }
 
@@ -166,6 +181,9 @@ func (s *Set) Remove(member string) bool {
 	if s.Len() == 1 {
 		s.reset()
 		return true
+	}
+	if s.levels != nil {
+		s.levels.leave(s.tree.key(slot).score)
 	}
 	s.tree.remove(slot)
 	s.index.remove(h, slot)
@@ -257,7 +275,11 @@ func (s *Set) Compare(a, b Key) int {
 // Bytes returns how much memory the set holds. Room left by removed members is kept for new ones, and is given back
 // when the last member goes.
 func (s *Set) Bytes() int {
-	return int(unsafe.Sizeof(*s)) + s.index.bytes() + s.names.bytes() + s.recs.bytes() + s.tree.bytes()
+	n := int(unsafe.Sizeof(*s)) + s.index.bytes() + s.names.bytes() + s.recs.bytes() + s.tree.bytes()
+	if s.levels != nil {
+		n += int(unsafe.Sizeof(*s.levels)) + int(unsafe.Sizeof(*s.levels.tree)) + s.levels.bytes()
+	}
+	return n
 }
 
 func (s *Set) hash(member string) uint32 {

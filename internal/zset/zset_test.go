@@ -498,6 +498,11 @@ func TestBytesIsWhatTheHeapHolds(t *testing.T) {
 			}
 			return s
 		},
+		"with levels": func() *Set {
+			s := growSet(benchEntries(n))
+			s.KeepLevels()
+			return s
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := heap()
@@ -515,6 +520,7 @@ func TestBytesIsWhatTheHeapHolds(t *testing.T) {
 
 func TestReadsAndMovesDoNotAllocate(t *testing.T) {
 	s := growSet(benchEntries(10_000))
+	s.KeepLevels()
 	r := rand.New(rand.NewPCG(1, 2))
 	var members []string
 	for _, e := range s.Range(1) {
@@ -522,11 +528,12 @@ func TestReadsAndMovesDoNotAllocate(t *testing.T) {
 	}
 	seq := uint64(10_000)
 	for name, f := range map[string]func(){
-		"Get":       func() { s.Get(members[r.IntN(len(members))]) },
-		"Rank":      func() { s.Rank(members[r.IntN(len(members))]) },
-		"At":        func() { s.At(1 + r.IntN(len(members))) },
-		"Better":    func() { s.Better(r.Int64N(1_000_000)) },
-		"RankAfter": func() { s.RankAfter(Key{r.Int64N(1_000_000), 1}) },
+		"Get":          func() { s.Get(members[r.IntN(len(members))]) },
+		"Rank":         func() { s.Rank(members[r.IntN(len(members))]) },
+		"At":           func() { s.At(1 + r.IntN(len(members))) },
+		"Better":       func() { s.Better(r.Int64N(1_000_000)) },
+		"BetterLevels": func() { s.BetterLevels(r.Int64N(1_000_000)) },
+		"RankAfter":    func() { s.RankAfter(Key{r.Int64N(1_000_000), 1}) },
 		"Range": func() {
 			left := 100
 			for range s.Range(1 + r.IntN(len(members))) {
