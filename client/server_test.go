@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -548,6 +549,46 @@ func TestWatchFollowsItsSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until(t, second(1))
+}
+
+func TestDenseRanksAreReadAndWatched(t *testing.T) {
+	c := newServer(t).client()
+	if _, err := c.CreateBoard(t.Context(), client.Settings{ID: "levels", RankStyle: "dense"}); err != nil {
+		t.Fatal(err)
+	}
+	outcome, err := c.Submit(t.Context(), "levels",
+		client.Submission{Member: "alice", Score: "9"}, client.Submission{Member: "bob", Score: "7"}, client.Submission{Member: "carol", Score: "7"},
+		client.Submission{Member: "dave", Score: "7"}, client.Submission{Member: "erin", Score: "5"},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ranks := func(entries []client.Entry) (ranks []int) {
+		for _, e := range entries {
+			ranks = append(ranks, e.Rank)
+		}
+		return ranks
+	}
+	want := []int{1, 2, 2, 2, 3}
+	table := follow(t, c, "levels").until(t, func(table client.Table) bool { return table.Rev == outcome.Rev })
+	if got := ranks(table.Entries); !slices.Equal(want, got) {
+		t.Errorf("ranks of the live table are %v, want %v", got, want)
+	}
+	page, err := c.Entries(t.Context(), "levels", client.Range{})
+	if got := ranks(page.Entries); !slices.Equal(want, got) || err != nil {
+		t.Errorf("ranks of the page are %v (%v), want %v", got, err, want)
+	}
+	if e, err := c.Entry(t.Context(), "levels", "erin"); err != nil || e.Rank != 3 || e.Percentile != 0 {
+		t.Errorf("the last is %+v (%v), want rank 3 and percentile 0", e, err)
+	}
+	if found, err := c.Lookup(t.Context(), "levels", "erin", "carol"); err != nil || len(found.Entries) != 2 || found.Entries[0].Rank != 2 ||
+		found.Entries[0].Percentile != 75 || found.Entries[1].Rank != 3 || found.Entries[1].Percentile != 0 {
+		t.Errorf("carol and erin are %+v (%v), want ranks 2 and 3, percentiles 75 and 0", found.Entries, err)
+	}
+	_, err = c.PatchBoard(t.Context(), "levels", client.Patch{RankStyle: "ordinal"})
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Code != "immutable_setting" {
+		t.Errorf("a patch to ordinal ranks: %v, want immutable_setting", err)
+	}
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {

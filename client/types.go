@@ -13,7 +13,7 @@ type Settings struct {
 	Policy     string `json:"policy,omitempty"`      // "sum", "best" or "latest"
 	Decimals   int    `json:"decimals,omitempty"`    // digits after the point, 0 to 6
 	Ties       string `json:"ties,omitempty"`        // who stands first among equals: "earliest" or "latest"
-	RankStyle  string `json:"rank_style,omitempty"`  // "ordinal" 1 2 3 4 or "competition" 1 2 2 4
+	RankStyle  string `json:"rank_style,omitempty"`  // "ordinal" 1 2 3 4, "competition" 1 2 2 4 or "dense" 1 2 2 3; dense cannot be patched away or in
 	Top        int    `json:"top,omitempty"`         // entries that viewers are sent, 1 to 500
 	IntervalMS int    `json:"interval_ms,omitempty"` // milliseconds between two publications at the least
 	ZSet       string `json:"zset,omitempty"`        // key of a sorted set in Redis that another program writes and that the board shows

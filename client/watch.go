@@ -320,8 +320,13 @@ func (w *watcher) show(publication []byte, yield func(Table, error) bool) error 
 	table := Table{Settings: w.settings, Position: w.shown, Entries: make([]Entry, len(sent.Leaders))}
 	for i, row := range sent.Leaders {
 		rank := i + 1
-		if i > 0 && w.settings.RankStyle == "competition" && row.Score == sent.Leaders[i-1].Score {
-			rank = table.Entries[i-1].Rank
+		if style := w.settings.RankStyle; i > 0 && (style == "competition" || style == "dense") {
+			above := table.Entries[i-1].Rank
+			if row.Score == sent.Leaders[i-1].Score {
+				rank = above
+			} else if style == "dense" {
+				rank = above + 1
+			}
 		}
 		table.Entries[i] = Entry{Member: row.Name, Score: row.Score, Rank: rank, Data: row.Data}
 	}

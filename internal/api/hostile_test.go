@@ -86,6 +86,7 @@ func TestHostileBodies(t *testing.T) {
 		{create, `{"id":"b","policy":"max"}`, leaderboard.CodeInvalidBoard},
 		{create, `{"id":"b","ties":"random"}`, leaderboard.CodeInvalidBoard},
 		{create, `{"id":"b","rank_style":"x"}`, leaderboard.CodeInvalidBoard},
+		{create, `{"id":"b","rank_style":"dense","zset":"scores"}`, leaderboard.CodeInvalidBoard},
 		{create, `{"id":"b","decimals":7}`, leaderboard.CodeInvalidBoard},
 		{create, `{"id":"b","decimals":-1}`, leaderboard.CodeInvalidBoard},
 		{create, `{"id":"b","decimals":1.5}`, codeInvalidJSON},

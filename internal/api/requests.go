@@ -24,7 +24,7 @@ type Settings struct {
 	Decimals  *int                   `json:"decimals,omitempty" minimum:"0" maximum:"6" default:"0" doc:"Digits after the point that scores may have. Fixed at creation"`
 	Policy    *leaderboard.Policy    `json:"policy,omitempty" enum:"sum,best,latest" default:"sum" doc:"What a submission does to a score: it adds, replaces it if better, or replaces it"`
 	Ties      *leaderboard.Ties      `json:"ties,omitempty" enum:"earliest,latest" default:"earliest" doc:"Who stands first among equal scores: who reached it first, or last. Fixed at creation"`
-	RankStyle *leaderboard.RankStyle `json:"rank_style,omitempty" enum:"ordinal,competition" default:"ordinal" doc:"How equal scores are numbered: 1 2 3 4, or 1 2 2 4"`
+	RankStyle *leaderboard.RankStyle `json:"rank_style,omitempty" enum:"ordinal,competition,dense" default:"ordinal" doc:"How equal scores are numbered: 1 2 3 4, 1 2 2 4, or 1 2 2 3"`
 	Top       *int                   `json:"top,omitempty" minimum:"1" maximum:"500" default:"100" doc:"Entries that viewers are sent"`
 	Interval  *int                   `json:"interval_ms,omitempty" minimum:"20" maximum:"60000" default:"100" doc:"Milliseconds between two publications at the least"`
 	MinScore  *givenBound            `json:"min_score,omitempty" nullable:"true" doc:"A submission or correction that would leave its member below this is refused; null: none"`

@@ -131,7 +131,7 @@ type board struct {
 	Policy    leaderboard.Policy    `json:"policy" enum:"sum,best,latest" doc:"What a submission does to a score: it adds, replaces it if better, or replaces it"`
 	Decimals  int                   `json:"decimals" minimum:"0" maximum:"6" doc:"Digits after the point that scores may have"`
 	Ties      leaderboard.Ties      `json:"ties" enum:"earliest,latest" doc:"Who stands first among equal scores: who reached it first, or last"`
-	RankStyle leaderboard.RankStyle `json:"rank_style" enum:"ordinal,competition" doc:"How equal scores are numbered: 1 2 3 4, or 1 2 2 4"`
+	RankStyle leaderboard.RankStyle `json:"rank_style" enum:"ordinal,competition,dense" doc:"How equal scores are numbered: 1 2 3 4, 1 2 2 4, or 1 2 2 3"`
 	Top       int                   `json:"top" minimum:"1" maximum:"500" doc:"Entries that viewers are sent"`
 	Interval  int                   `json:"interval_ms" minimum:"20" maximum:"60000" doc:"Milliseconds between two publications at the least"`
 	MinScore  scoreBound            `json:"min_score,omitzero" doc:"No submission or correction may leave a member below this; absent: none"`
@@ -353,7 +353,7 @@ type standing struct {
 	Member     string     `json:"member"`
 	Score      score      `json:"score"`
 	Rank       int        `json:"rank" minimum:"1" doc:"Counted from 1, by the board's rank style"`
-	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"The share of the other members, in percent, that do not stand before this one; equals do not where they share a rank. 100 for the first, 0 for one whom all stand before"`
+	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"The share of the other members, in percent, that do not stand before this one; equals do not where they share a rank, and dense ranks count members too, not scores. 100 for the first, 0 for one whom all stand before"`
 	Data       storedData `json:"data,omitempty" doc:"What was given with a submission"`
 	UpdatedAt  timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
 	Position

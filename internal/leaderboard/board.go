@@ -63,10 +63,13 @@ type RankStyle string
 const (
 	Ordinal     RankStyle = "ordinal"     // 1 2 3 4: ties are told apart by the tie rule; the default
 	Competition RankStyle = "competition" // 1 2 2 4: equal scores share a rank, and the next ranks are left out
+	Dense       RankStyle = "dense"       // 1 2 2 3: equal scores share a rank, and none is left out
 )
 
 // Board is the settings of a leaderboard. Its id, order, decimals, ties and ZSet
-// never change; the rest may be patched.
+// never change; the rest may be patched, but for [Dense], which a board has from
+// its creation on or never: such a board keeps its distinct scores too, and to find
+// those of a board that has not kept them takes as long as it is large.
 type Board struct {
 	ID        string    `json:"id"`
 	Order     Order     `json:"order"`
@@ -127,7 +130,7 @@ func (b Board) Validate() error {
 	if err := oneOf("ties", b.Ties, Earliest, LatestTie); err != nil {
 		return err
 	}
-	if err := oneOf("rank_style", b.RankStyle, Ordinal, Competition); err != nil {
+	if err := oneOf("rank_style", b.RankStyle, Ordinal, Competition, Dense); err != nil {
 		return err
 	}
 	if err := within("decimals", b.Decimals, 0, MaxDecimals); err != nil {
@@ -141,6 +144,9 @@ func (b Board) Validate() error {
 	}
 	if err := b.validateBounds(); err != nil {
 		return err
+	}
+	if b.ZSet != "" && b.RankStyle == Dense {
+		return Errorf(CodeInvalidBoard, "rank_style of a board that shows a zset is %q, must be one of %s, %s: nobody counts the distinct scores of a sorted set that another program writes", Dense, Ordinal, Competition)
 	}
 	return within("interval_ms", b.Interval, int(MinInterval/time.Millisecond), int(MaxInterval/time.Millisecond))
 }
@@ -202,7 +208,8 @@ func (b Board) Compare(x, y Position) int {
 
 // Patch changes settings of a board; a nil field leaves its setting as it is.
 // Order, decimals, ties and ZSet are part of how entries are kept, so they are
-// here only to be refused by name when they differ.
+// here only to be refused by name when they differ, and so is a RankStyle where one
+// of the old and the new is [Dense].
 type Patch struct {
 	Order     *Order     `json:"order,omitempty"`
 	Decimals  *int       `json:"decimals,omitempty"`
@@ -233,6 +240,9 @@ func (p Patch) Apply(b Board) (Board, error) {
 	}
 	if changes(p.ZSet, b.ZSet) {
 		return b, immutable(b.ID, "zset")
+	}
+	if changes(p.RankStyle, b.RankStyle) && (*p.RankStyle == Dense || b.RankStyle == Dense) {
+		return b, Errorf(CodeImmutableSetting, "rank_style of board %q cannot change to or from %s after its creation; create another board", b.ID, Dense)
 	}
 	set(&b.Policy, p.Policy)
 	set(&b.RankStyle, p.RankStyle)

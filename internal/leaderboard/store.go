@@ -263,6 +263,7 @@ type Entry struct {
 	Member    string
 	Score     int64           // scaled
 	Rank      int             // 1-based, by the board's rank style
+	Better    int             // on a board with dense ranks, which do not tell: how many members have a strictly better score; else 0
 	Seq       uint64          // the rev at which the member reached Score; orders ties
 	Data      json.RawMessage // a compact JSON object, or nil; not to be changed
 	UpdatedAt time.Time       // of the last accepted change, in whole milliseconds; zero if nobody knows
@@ -273,7 +274,12 @@ func (e Entry) Position() Position { return Position{e.Score, e.Seq} }
 
 // Percentile returns how many of the other members of the page's board, in
 // percent, do not stand before an entry of it. Equals do not where they share a rank.
-func (p Page) Percentile(e Entry) float64 { return Percentile(e.Rank, p.Total) }
+func (p Page) Percentile(e Entry) float64 {
+	if p.Board.RankStyle == Dense {
+		return Percentile(e.Better+1, p.Total)
+	}
+	return Percentile(e.Rank, p.Total)
+}
 
 // Percentile returns how many of the other members, in percent, do not stand before
 // rank on a board of total entries: 100 for the first, 0 for one whom all stand before.

@@ -19,6 +19,25 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
+func TestPercentileOfAPageCountsMembersWhateverTheRankStyle(t *testing.T) {
+	// Of six members, one has a better score than the three that are equal.
+	for style, e := range map[leaderboard.RankStyle]leaderboard.Entry{
+		leaderboard.Ordinal:     {Rank: 2},
+		leaderboard.Competition: {Rank: 2},
+		leaderboard.Dense:       {Rank: 2, Better: 1},
+	} {
+		page := leaderboard.Page{View: leaderboard.View{Board: leaderboard.Board{RankStyle: style}, Total: 6}}
+		if got := page.Percentile(e); got != 80 {
+			t.Errorf("%s: percentile = %v, want 80", style, got)
+		}
+	}
+	// And the last of them, whom four members surpass by two scores.
+	page := leaderboard.Page{View: leaderboard.View{Board: leaderboard.Board{RankStyle: leaderboard.Dense}, Total: 6}}
+	if got := page.Percentile(leaderboard.Entry{Rank: 3, Better: 4}); got != 20 {
+		t.Errorf("percentile = %v, want 20", got)
+	}
+}
+
 func TestPositionIsWhatOrdersEntries(t *testing.T) {
 	e := leaderboard.Entry{Member: "alice", Score: -5, Rank: 3, Seq: 7}
 	if got, want := e.Position(), (leaderboard.Position{Score: -5, Seq: 7}); got != want {

@@ -369,7 +369,7 @@ func randomRequest(rng *rand.Rand, at time.Time) *request {
 			Policy:    []leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboard.Latest}[rng.IntN(3)],
 			Order:     []leaderboard.Order{leaderboard.Ascending, leaderboard.Descending}[rng.IntN(2)],
 			Ties:      []leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie}[rng.IntN(2)],
-			RankStyle: []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition}[rng.IntN(2)],
+			RankStyle: []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense}[rng.IntN(3)],
 		}.WithDefaults()
 		r.board.CreatedAt = at
 		return r
@@ -379,7 +379,7 @@ func randomRequest(rng *rand.Rand, at time.Time) *request {
 		return r
 	case 3:
 		r := newRequest(patchBoard)
-		style := []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, "none"}[rng.IntN(3)]
+		style := []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense, "none"}[rng.IntN(4)]
 		r.id, r.patch = id(), leaderboard.Patch{RankStyle: &style}
 		return r
 	}

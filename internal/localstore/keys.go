@@ -126,6 +126,7 @@ const (
 	stateAscending             // order
 	stateLatestTie             // ties
 	stateCompetition
+	stateDense
 	knownStateFlags = 1<<iota - 1 | stateBounded
 )
 
@@ -157,8 +158,11 @@ func appendState(dst []byte, s *state) []byte {
 	if s.settings.Ties == leaderboard.LatestTie {
 		flags |= stateLatestTie
 	}
-	if s.settings.RankStyle == leaderboard.Competition {
+	switch s.settings.RankStyle {
+	case leaderboard.Competition:
 		flags |= stateCompetition
+	case leaderboard.Dense:
+		flags |= stateDense
 	}
 	bounded := s.settings.Bounded() && !s.deleted
 	if bounded {
@@ -246,8 +250,13 @@ func parseState(id string, value []byte) (state, error) {
 	if flags&stateLatestTie != 0 {
 		s.settings.Ties = leaderboard.LatestTie
 	}
-	if flags&stateCompetition != 0 {
+	switch flags & (stateCompetition | stateDense) {
+	case stateCompetition:
 		s.settings.RankStyle = leaderboard.Competition
+	case stateDense:
+		s.settings.RankStyle = leaderboard.Dense
+	case stateCompetition | stateDense:
+		return state{}, errors.New("two rank styles")
 	}
 	if flags&stateBounded != 0 {
 		if err := parseBounds(&r, &s.settings); err != nil {

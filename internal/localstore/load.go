@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"laurel/internal/leaderboard"
 	"laurel/internal/zset"
 )
 
@@ -311,6 +312,9 @@ func (l *loader) finish(b *board) error {
 		return fmt.Errorf("board %q: %w: %w", b.settings.ID, ErrDamaged, err)
 	}
 	b.ranks = ranks
+	if b.settings.RankStyle == leaderboard.Dense {
+		ranks.KeepLevels()
+	}
 	for i := range l.rows { // slots are given in order of input
 		r := &l.rows[i]
 		b.updated.set(uint32(i), r.updated)

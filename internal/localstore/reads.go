@@ -23,7 +23,11 @@ type board struct {
 }
 
 func newBoard(s state) *board {
-	return &board{state: s, ranks: zset.New(order(s.settings)), data: make(map[uint32]json.RawMessage)}
+	b := &board{state: s, ranks: zset.New(order(s.settings)), data: make(map[uint32]json.RawMessage)}
+	if s.settings.RankStyle == leaderboard.Dense {
+		b.ranks.KeepLevels()
+	}
+	return b
 }
 
 func order(b leaderboard.Board) zset.Order {
@@ -68,8 +72,11 @@ func (b *board) remove(member string) {
 
 // standing returns the place of a member with a score.
 func (b *board) standing(member string, score int64) leaderboard.Standing {
-	if b.settings.RankStyle == leaderboard.Competition {
+	switch b.settings.RankStyle {
+	case leaderboard.Competition:
 		return leaderboard.Standing{Score: score, Rank: 1 + b.ranks.Better(score)}
+	case leaderboard.Dense:
+		return leaderboard.Standing{Score: score, Rank: 1 + b.ranks.BetterLevels(score)}
 	}
 	rank, _ := b.ranks.Rank(member)
 	return leaderboard.Standing{Score: score, Rank: rank}
@@ -106,17 +113,27 @@ func (b *board) page(v leaderboard.View, from, limit, end int) leaderboard.Page 
 	if n == 0 {
 		return p
 	}
-	competition := b.settings.RankStyle == leaderboard.Competition
+	style := b.settings.RankStyle
+	var better, level int // of the last entry: how many have a better score, and, by dense ranks, how many such scores there are
 	for ordinal, e := range b.ranks.Range(from) {
 		rank := ordinal
-		if competition {
+		if style != leaderboard.Ordinal {
 			if i := len(p.Entries); i == 0 {
-				rank = 1 + b.ranks.Better(e.Score)
-			} else if above := &p.Entries[i-1]; above.Score == e.Score {
-				rank = above.Rank
+				better = b.ranks.Better(e.Score)
+				if style == leaderboard.Dense {
+					level = b.ranks.BetterLevels(e.Score)
+				}
+			} else if p.Entries[i-1].Score != e.Score {
+				better = ordinal - 1
+				level++
 			}
+			rank = 1 + better
 		}
-		p.Entries = append(p.Entries, b.entry(e, rank))
+		shown := b.entry(e, rank)
+		if style == leaderboard.Dense {
+			shown.Rank, shown.Better = 1+level, better
+		}
+		p.Entries = append(p.Entries, shown)
 		if len(p.Entries) == n {
 			break
 		}
@@ -238,6 +255,9 @@ func (b *board) lookup(v leaderboard.View, members []string) leaderboard.Page {
 		page.Entries[i] = leaderboard.Entry{Member: member}
 		if e, ok := b.ranks.Get(member); ok {
 			page.Entries[i] = b.entry(e, b.standing(member, e.Score).Rank)
+			if b.settings.RankStyle == leaderboard.Dense {
+				page.Entries[i].Better = b.ranks.Better(e.Score)
+			}
 		}
 	}
 	return page

@@ -98,7 +98,7 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 		b.base = members
 		members += len(b.members)
 		p = b.append(p)
-		keys = append(keys, k.state(b.id), k.ranks(b.id), k.entries(b.id))
+		keys = k.ofBoard(keys, b.id, b.settings.board.RankStyle == leaderboard.Dense)
 	}
 	boards, names := len(p), 0
 	data := members + 2 // index of what comes behind the members
@@ -140,13 +140,29 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 	return keys, append(args, texts...)
 }
 
+// denseMark stands behind the ids of boards with dense ranks in intents, so that
+// whoever ends one knows their keys. It is in no id.
+const denseMark = "="
+
 // names are the ids of the boards, as intents have them.
 func (e *encoder) names() string {
 	ids := make([]string, len(e.boards))
 	for i, b := range e.boards {
 		ids[i] = b.id
+		if b.settings.board.RankStyle == leaderboard.Dense {
+			ids[i] += denseMark
+		}
 	}
 	return strings.Join(ids, "/") // an id has no slash
+}
+
+// ofBoard appends the keys of a board that batch.lua asks for. Dense ranks need one more.
+func (k *keys) ofBoard(keys []string, id string, dense bool) []string {
+	keys = append(keys, k.state(id), k.ranks(id), k.entries(id))
+	if dense {
+		keys = append(keys, k.levels(id))
+	}
+	return keys
 }
 
 func (e *encoder) reset() {
@@ -192,7 +208,14 @@ func (b *encodedBoard) append(p []byte) []byte {
 	if set.Bounded() {
 		policy |= boundedPolicy
 	}
-	p = append(p, sign, policy, bit(set.Ties == leaderboard.LatestTie), bit(set.RankStyle == leaderboard.Competition))
+	style := byte(0)
+	switch set.RankStyle {
+	case leaderboard.Competition:
+		style = 1
+	case leaderboard.Dense:
+		style = 2
+	}
+	p = append(p, sign, policy, bit(set.Ties == leaderboard.LatestTie), style)
 	p = binary.BigEndian.AppendUint64(p, math.Float64bits(float64(leaderboard.MaxScore(set.Decimals))))
 	p = binary.BigEndian.AppendUint16(p, uint16(len(b.members)))
 	p = append(p, byte(len(b.id)))

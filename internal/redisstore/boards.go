@@ -115,7 +115,7 @@ func (p *partition) changeOnce(ctx context.Context, id string, args []string) (s
 	go func() {
 		defer p.store.batches.Done()
 		defer func() { <-p.single }()
-		keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards, p.adopted}
+		keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards, p.adopted, p.levels(id)}
 		var r result
 		r.answer, r.err = p.lane.call(context.Background(), scriptChange, keys, args)
 		done <- r

@@ -30,6 +30,7 @@ func newKeys(prefix string, partition int) keys {
 func (k *keys) state(board string) string   { return k.prefix + "s." + board } // hash: rev, sr, settings, k, lock
 func (k *keys) ranks(board string) string   { return k.prefix + "z." + board } // zset: ties and members
 func (k *keys) entries(board string) string { return k.prefix + "e." + board } // hash: member to entry
+func (k *keys) levels(board string) string  { return k.prefix + "l." + board } // zset: the distinct scores of a board with dense ranks
 func (k *keys) answer(lane string) string   { return k.prefix + "a." + lane }  // string: the last answer of a lane
 
 func (k *keys) intent(lock string) string { return k.prefix + "i." + lock } // list: a batch over several partitions

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -282,7 +283,7 @@ func (s *Store) read(ctx context.Context, p *partition, id script, at leaderboar
 
 // keysOf are the keys of a script that reads a board.
 func (p *partition) keysOf(board string) []string {
-	return []string{p.meta, p.state(board), p.ranks(board), p.entries(board)}
+	return []string{p.meta, p.state(board), p.ranks(board), p.entries(board), p.levels(board)}
 }
 
 // open reads what every script that reads a board answers first, and returns the rest.
@@ -340,7 +341,13 @@ func readPage(view leaderboard.View, m []rueidis.RedisMessage, r leaderboard.Ran
 	rank, err2 := m[1].ToInt64()
 	members, err3 := m[2].ToArray()
 	entries, err4 := m[3].ToArray()
-	if err != nil || err2 != nil || err3 != nil || err4 != nil || len(members) != len(entries) {
+	dense := view.Board.RankStyle == leaderboard.Dense
+	var better int64
+	var err5 error
+	if dense && len(m) > 4 {
+		better, err5 = m[4].ToInt64()
+	}
+	if err := cmp.Or(err, err2, err3, err4, err5); err != nil || len(members) != len(entries) || dense && len(members) > 0 && len(m) < 5 {
 		return leaderboard.Page{}, errAnswer
 	}
 	end := int64(r.End(view.Total))
@@ -359,9 +366,11 @@ func readPage(view leaderboard.View, m []rueidis.RedisMessage, r leaderboard.Ran
 		}
 		switch {
 		case i == 0:
-			e.Rank = int(rank) + 1
-		case view.Board.RankStyle == leaderboard.Competition && page.Entries[i-1].Score == e.Score:
-			e.Rank = page.Entries[i-1].Rank
+			e.Rank, e.Better = int(rank)+1, int(better)
+		case view.Board.RankStyle != leaderboard.Ordinal && page.Entries[i-1].Score == e.Score:
+			e.Rank, e.Better = page.Entries[i-1].Rank, page.Entries[i-1].Better
+		case dense:
+			e.Rank, e.Better = page.Entries[i-1].Rank+1, int(start)+i
 		default:
 			e.Rank = int(start) + i + 1
 		}
@@ -375,6 +384,15 @@ func readLookup(view leaderboard.View, members []string, m []rueidis.RedisMessag
 	ranks, err2 := m[1].ToArray()
 	if err != nil || err2 != nil || len(entries) != len(members) || len(ranks) != len(members) {
 		return leaderboard.Page{}, errAnswer
+	}
+	var better []rueidis.RedisMessage
+	if view.Board.RankStyle == leaderboard.Dense && len(members) > 0 {
+		if len(m) < 3 {
+			return leaderboard.Page{}, errAnswer
+		}
+		if better, err = m[2].ToArray(); err != nil || len(better) != len(members) {
+			return leaderboard.Page{}, errAnswer
+		}
 	}
 	page := leaderboard.Page{View: view, Entries: make([]leaderboard.Entry, len(members))}
 	for i, member := range members {
@@ -394,6 +412,13 @@ func readLookup(view leaderboard.View, members []string, m []rueidis.RedisMessag
 			return leaderboard.Page{}, err
 		}
 		page.Entries[i].Rank = int(rank) + 1
+		if better != nil {
+			n, err := better[i].ToInt64()
+			if err != nil {
+				return leaderboard.Page{}, errAnswer
+			}
+			page.Entries[i].Better = int(n)
+		}
 	}
 	return page, nil
 }

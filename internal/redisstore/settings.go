@@ -26,8 +26,11 @@ func letters(b leaderboard.Board) string {
 	if b.Ties == leaderboard.LatestTie {
 		k[1] = 'l'
 	}
-	if b.RankStyle == leaderboard.Competition {
+	switch b.RankStyle {
+	case leaderboard.Competition:
 		k[2] = 'c'
+	case leaderboard.Dense:
+		k[2] = 'd'
 	}
 	if b.ZSet != "" {
 		k = append(k, 'z')

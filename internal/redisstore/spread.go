@@ -453,8 +453,9 @@ func (p *partition) finishFor(ctx context.Context, lock, verdict string) error {
 			return nil
 		}
 		boards, keys = answer[1:], nil
-		for id := range strings.SplitSeq(boards, "/") {
-			keys = append(keys, p.state(id), p.ranks(id), p.entries(id))
+		for name := range strings.SplitSeq(boards, "/") {
+			id, dense := strings.CutSuffix(name, denseMark)
+			keys = p.ofBoard(keys, id, dense)
 		}
 		p.store.metrics.helped.Inc()
 	}

@@ -63,6 +63,7 @@ func fill(t *testing.T, s store) {
 	for _, b := range []leaderboard.Board{
 		{ID: "points"},
 		{ID: "laps", Order: leaderboard.Ascending, Policy: leaderboard.Best, Decimals: 3, Ties: leaderboard.LatestTie, RankStyle: leaderboard.Competition, Top: 7, Interval: 250},
+		{ID: "levels", RankStyle: leaderboard.Dense},
 		{ID: "nobody", Policy: leaderboard.Latest},
 	} {
 		b.CreatedAt = start
@@ -72,7 +73,7 @@ func fill(t *testing.T, s store) {
 	}
 	for i := range 4 * 1000 {
 		batch := leaderboard.Batch{At: start.Add(time.Duration(i/3) * time.Second)}
-		for _, id := range []string{"points", "laps"} {
+		for _, id := range []string{"points", "laps", "levels"} {
 			op := leaderboard.Op{Board: id, Member: fmt.Sprint("m", random.IntN(2300)), Score: leaderboard.ScaledDecimal(random.Int64N(9), 0)}
 			if i%2 == 0 {
 				op.Data = json.RawMessage(fmt.Sprintf(`{"name":"number %d"}`, i))
@@ -122,7 +123,7 @@ func TestACopyHasTheSameEntriesInTheSameOrder(t *testing.T) {
 		if diff := cmp.Diff(want, content(t, c.to), ignored); diff != "" {
 			t.Errorf("%s:\n%.3000s", c.name, diff)
 		}
-		told := []string{fmt.Sprint("laps ", want["laps"].Total), "nobody 0", fmt.Sprint("points ", want["points"].Total)}
+		told := []string{fmt.Sprint("laps ", want["laps"].Total), fmt.Sprint("levels ", want["levels"].Total), "nobody 0", fmt.Sprint("points ", want["points"].Total)}
 		if diff := cmp.Diff(told, seen); diff != "" {
 			t.Errorf("%s, the progress:\n%s", c.name, diff)
 		}

@@ -163,6 +163,18 @@ var applyChecks = []check{
 		outcome = f.apply(submit("race", "alice", "29"))
 		f.wantResult(outcome, leaderboard.Result{Member: "alice", Accepted: true, Current: at(29, 4), Previous: at(30, 1)})
 	}},
+	{"results have dense ranks where those are the board's", func(f *fixture) {
+		f.create(leaderboard.Board{ID: "race", Policy: leaderboard.Latest, RankStyle: leaderboard.Dense})
+		f.apply(submit("race", "alice", "30"), submit("race", "bob", "30"), submit("race", "carol", "30"), submit("race", "dave", "1"))
+		outcome := f.apply(submit("race", "dave", "29"))
+		f.wantResult(outcome, leaderboard.Result{Member: "dave", Accepted: true, Current: at(29, 2), Previous: at(1, 2)})
+		outcome = f.apply(submit("race", "alice", "28"))
+		f.wantResult(outcome, leaderboard.Result{Member: "alice", Accepted: true, Current: at(28, 3), Previous: at(30, 1)})
+		outcome = f.apply(remove("race", "dave"))
+		f.wantResult(outcome, leaderboard.Result{Member: "dave", Accepted: true, Previous: at(29, 2)})
+		outcome = f.apply(submit("race", "alice", "28"))
+		f.wantResult(outcome, leaderboard.Result{Member: "alice", Accepted: true, Current: at(28, 2), Previous: at(28, 2)})
+	}},
 
 	{"the order says which scores stand first", func(f *fixture) {
 		f.create(leaderboard.Board{ID: "desc", Order: leaderboard.Descending})

@@ -29,13 +29,20 @@ var batchChecks = []check{
 		f.wantTable("race", "1 alice 5", "2 bob 1")
 	}},
 	{"ranks within a batch count the members it has moved and those it has not", func(f *fixture) {
-		for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition} {
+		for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense} {
 			id := string(style)
 			f.create(leaderboard.Board{ID: id, Policy: leaderboard.Latest, RankStyle: style})
 			f.apply(submit(id, "a", "50"), submit(id, "b", "40"), submit(id, "c", "30"), submit(id, "d", "20"), submit(id, "e", "10"))
 			third := 3 // rank of the second of two equals that stand behind one
-			if style == leaderboard.Competition {
+			if style != leaderboard.Ordinal {
 				third = 2
+			}
+			// By the dense style, those who stand behind two equals are a rank nearer.
+			behind := func(rank int) int {
+				if style == leaderboard.Dense {
+					return rank - 1
+				}
+				return rank
 			}
 			outcome := f.apply(
 				submit(id, "e", "60"), // e a b c d
@@ -52,10 +59,10 @@ var batchChecks = []check{
 				leaderboard.Result{Member: "a", Accepted: true, Current: at(5, 5), Previous: at(50, 2)},
 				leaderboard.Result{Member: "c", Accepted: true, Current: at(50, third), Previous: at(30, 4)},
 				leaderboard.Result{Member: "e", Accepted: true, Previous: at(60, 1)},
-				leaderboard.Result{Member: "b", Accepted: true, Current: at(45, 3), Previous: at(40, 3)},
+				leaderboard.Result{Member: "b", Accepted: true, Current: at(45, behind(3)), Previous: at(40, behind(3))},
 				leaderboard.Result{Member: "f", Accepted: true, Current: at(70, 1)},
 			)
-			f.wantTable(id, "1 f 70", "2 d 50", fmt.Sprintf("%d c 50", third), "4 b 45", "5 a 5")
+			f.wantTable(id, "1 f 70", "2 d 50", fmt.Sprintf("%d c 50", third), fmt.Sprintf("%d b 45", behind(4)), fmt.Sprintf("%d a 5", behind(5)))
 		}
 	}},
 	{"each accepted operation is one change, in order", func(f *fixture) {

@@ -120,6 +120,47 @@ var boardChecks = []check{
 			})
 		}
 	}},
+	{"dense ranks are for all of a board's life or none of it", func(f *fixture) {
+		for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense} {
+			for _, other := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense} {
+				id, top := fmt.Sprintf("%s-%s", style, other), 3
+				f.create(leaderboard.Board{ID: id, RankStyle: style})
+				patch := leaderboard.Patch{RankStyle: &other, Top: &top}
+				if style == other || style != leaderboard.Dense && other != leaderboard.Dense {
+					if got := f.patch(id, patch).Board; got.RankStyle != other || got.Top != top {
+						f.Errorf("board after the patch: %+v, want rank style %s and a top of %d", got, other, top)
+					}
+					continue
+				}
+				f.unchanged(func() {
+					_, err := f.store.PatchBoard(f.Context(), id, patch)
+					f.wantCode("PatchBoard "+id, err, leaderboard.CodeImmutableSetting)
+				})
+			}
+		}
+	}},
+	{"a board that is created again has its own rank style, and none of the scores of before", func(f *fixture) {
+		for _, styles := range [][]leaderboard.RankStyle{
+			{leaderboard.Dense, leaderboard.Ordinal, leaderboard.Dense},
+			{leaderboard.Dense, leaderboard.Dense},
+			{leaderboard.Competition, leaderboard.Dense},
+		} {
+			for _, style := range styles {
+				f.create(leaderboard.Board{ID: "race", RankStyle: style})
+				f.apply(submit("race", "alice", "5"), submit("race", "bob", "5"), submit("race", "carol", "3"))
+				switch style {
+				case leaderboard.Ordinal:
+					f.wantTable("race", "1 alice 5", "2 bob 5", "3 carol 3")
+				case leaderboard.Competition:
+					f.wantTable("race", "1 alice 5", "1 bob 5", "3 carol 3")
+				case leaderboard.Dense:
+					f.wantTable("race", "1 alice 5", "1 bob 5", "2 carol 3")
+				}
+				f.apply(submit("race", "alice", "4"), submit("race", "dave", "8"))
+				f.delete("race")
+			}
+		}
+	}},
 	{"a setting out of its range is refused by a patch, whole", func(f *fixture) {
 		f.create(leaderboard.Board{ID: "race"})
 		f.unchanged(func() {

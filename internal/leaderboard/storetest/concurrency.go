@@ -82,6 +82,7 @@ var concurrencyChecks = []check{
 		for _, b := range []leaderboard.Board{
 			{ID: "ordinal", RankStyle: leaderboard.Ordinal},
 			{ID: "competition", RankStyle: leaderboard.Competition, Order: leaderboard.Ascending, Ties: leaderboard.LatestTie},
+			{ID: "dense", RankStyle: leaderboard.Dense, Ties: leaderboard.LatestTie},
 		} {
 			f.transfers(b)
 		}

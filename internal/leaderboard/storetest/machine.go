@@ -84,7 +84,7 @@ var (
 	orders     = rapid.SampledFrom([]leaderboard.Order{leaderboard.Descending, leaderboard.Ascending})
 	policies   = rapid.SampledFrom([]leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboard.Latest})
 	ties       = rapid.SampledFrom([]leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie})
-	styles     = rapid.SampledFrom([]leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition})
+	styles     = rapid.SampledFrom([]leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense})
 	decimals   = rapid.SampledFrom([]int{0, 0, 1, 2, 6})
 	minima     = rapid.SampledFrom([]string{"", "-2", "-1", "0"})
 	maxima     = rapid.SampledFrom([]string{"", "2", "5", "9.5", "-1"}) // the last ones not for every board

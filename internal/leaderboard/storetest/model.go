@@ -330,9 +330,22 @@ func (b *board) ranked() []leaderboard.Entry {
 	entries := slices.Clone(b.entries)
 	slices.SortFunc(entries, func(x, y leaderboard.Entry) int { return b.compare(x.Position(), y.Position()) })
 	for i := range entries {
-		entries[i].Rank = i + 1
-		if b.settings.RankStyle == leaderboard.Competition && i > 0 && entries[i].Score == entries[i-1].Score {
-			entries[i].Rank = entries[i-1].Rank
+		e := &entries[i]
+		e.Rank, e.Better = i+1, 0
+		equal := i > 0 && e.Score == entries[i-1].Score
+		switch b.settings.RankStyle {
+		case leaderboard.Competition:
+			if equal {
+				e.Rank = entries[i-1].Rank
+			}
+		case leaderboard.Dense:
+			e.Rank, e.Better = 1, i
+			if i > 0 {
+				e.Rank = entries[i-1].Rank + 1
+			}
+			if equal {
+				e.Rank, e.Better = entries[i-1].Rank, entries[i-1].Better
+			}
 		}
 	}
 	return entries
@@ -354,17 +367,23 @@ func (b *board) compare(x, y leaderboard.Position) int {
 }
 
 // standing counts who stands before the member: everybody in front of it by the
-// ordinal style, those with another score by the competition style.
+// ordinal style, those with another score by the competition style, and of each
+// such score one by the dense style.
 func (b *board) standing(member string) leaderboard.Standing {
 	i := slices.IndexFunc(b.entries, func(e leaderboard.Entry) bool { return e.Member == member })
 	if i < 0 {
 		return leaderboard.Standing{}
 	}
 	own, rank := b.entries[i], 1
+	seen := map[int64]bool{}
 	for _, e := range b.entries {
 		inFront := b.compare(e.Position(), own.Position()) < 0
-		if inFront && (b.settings.RankStyle == leaderboard.Ordinal || e.Score != own.Score) {
+		if !inFront || b.settings.RankStyle == leaderboard.Dense && seen[e.Score] {
+			continue
+		}
+		if b.settings.RankStyle == leaderboard.Ordinal || e.Score != own.Score {
 			rank++
+			seen[e.Score] = true
 		}
 	}
 	return leaderboard.Standing{Score: own.Score, Rank: rank}

@@ -680,6 +680,34 @@ var mutants = []mutant{
 		},
 	},
 	{
+		name: "dense ranks are competition ranks", caughtBy: "Read/dense ranks are shared by equals, and none is left out",
+		store: func(m *Model) Store {
+			return &broken{Model: m, entries: func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+				page, err := m.Entries(ctx, at, r)
+				for i := range page.Entries {
+					if e := &page.Entries[i]; page.Board.RankStyle == leaderboard.Dense {
+						e.Rank = e.Better + 1
+					}
+				}
+				return page, err
+			}}
+		},
+	},
+	{
+		name: "dense ranks begin with the page", caughtBy: "Read/ranks are those of the whole board wherever a page begins",
+		store: func(m *Model) Store {
+			return &broken{Model: m, entries: func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {
+				page, err := m.Entries(ctx, at, r)
+				if len(page.Entries) > 0 && page.Board.RankStyle == leaderboard.Dense {
+					for i, first := len(page.Entries)-1, page.Entries[0].Rank; i >= 0; i-- {
+						page.Entries[i].Rank -= first - 1
+					}
+				}
+				return page, err
+			}}
+		},
+	},
+	{
 		name: "competition ranks begin with the page", caughtBy: "Read/ranks are those of the whole board wherever a page begins",
 		store: func(m *Model) Store {
 			return &broken{Model: m, entries: func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {

@@ -464,8 +464,30 @@ var readChecks = []check{
 		f.apply(remove("race", "a"))
 		f.wantTable("race", "1 b 7", "1 c 7", "1 d 7", "4 e 5", "4 f 5", "6 g 1")
 	}},
+	{"dense ranks are shared by equals, and none is left out", func(f *fixture) {
+		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Dense})
+		f.wantTable("race", "1 a 9", "2 b 7", "2 c 7", "2 d 7", "3 e 5", "3 f 5", "4 g 1")
+		f.apply(remove("race", "f"))
+		f.wantTable("race", "1 a 9", "2 b 7", "2 c 7", "2 d 7", "3 e 5", "4 g 1")
+		f.apply(remove("race", "e"))
+		f.wantTable("race", "1 a 9", "2 b 7", "2 c 7", "2 d 7", "3 g 1")
+		f.apply(set("race", "c", "8"), set("race", "a", "7"))
+		f.wantTable("race", "1 c 8", "2 b 7", "2 d 7", "2 a 7", "3 g 1")
+		f.apply(set("race", "c", "0"), remove("race", "g"))
+		f.wantTable("race", "1 b 7", "1 d 7", "1 a 7", "2 c 0")
+	}},
+	{"an entry with a dense rank says how many are better", func(f *fixture) {
+		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Dense, Order: leaderboard.Ascending})
+		var got []int
+		for _, e := range f.entries("race") {
+			got = append(got, e.Better)
+		}
+		if want := []int{0, 1, 1, 3, 3, 3, 6}; !slices.Equal(want, got) {
+			f.Errorf("better = %v, want %v", got, want)
+		}
+	}},
 	{"ranks are those of the whole board wherever a page begins", func(f *fixture) {
-		for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition} {
+		for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense} {
 			for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
 				id := fmt.Sprintf("%s-%s", style, order)
 				f.equals(id, leaderboard.Board{RankStyle: style, Order: order})
@@ -530,7 +552,7 @@ var readChecks = []check{
 var shapes = func() (boards []leaderboard.Board) {
 	for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
 		for _, ties := range []leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie} {
-			for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition} {
+			for _, style := range []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense} {
 				id := fmt.Sprintf("%s-%s-%s", order, ties, style)
 				boards = append(boards, leaderboard.Board{ID: id, Order: order, Ties: ties, RankStyle: style})
 			}

@@ -124,8 +124,9 @@ var reopenChecks = []check{
 		f.unchanged(f.reopen)
 	}},
 	{"a board of thousands comes back in its order", func(f *fixture) {
-		ids := []string{"desc", "asc"}
+		ids := []string{"desc", "asc", "dense"}
 		f.create(leaderboard.Board{ID: "desc", RankStyle: leaderboard.Competition})
+		f.create(leaderboard.Board{ID: "dense", RankStyle: leaderboard.Dense})
 		f.create(leaderboard.Board{ID: "asc", Order: leaderboard.Ascending, Ties: leaderboard.LatestTie})
 		for batch := range 4 {
 			for _, id := range ids {

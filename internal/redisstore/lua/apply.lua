@@ -1,7 +1,7 @@
 -- Carries out batches of one partition, each all or not at all.
 --
 -- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, then for each board: state, ranks, entries,
---       then names of batches
+--       and with dense ranks levels, then names of batches
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3… the batches, see batch.lua
 --

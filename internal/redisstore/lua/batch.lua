@@ -5,7 +5,7 @@
 --   A[o]     boards: I2 how many, then for each
 --            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest; +4 if bounds
 --            follow),
---            B whether the latest of equals stands first, B whether equals share a rank, d largest score,
+--            B whether the latest of equals stands first, B rank style (0 ordinal, 1 competition, 2 dense), d largest score,
 --            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step]
 --   A[o+1]   batches: I2 how many, then for each
 --            >I2 how many operations, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
@@ -13,7 +13,8 @@
 --            >B kind (0 submit, 1 set, 2 remove, 3 with a score that the board cannot have),
 --            I2 index of the member, I2 data (0 keeps, 1 removes, else index in A beyond o), d scaled score
 --   A[o+2…]  the members, board after board; then data
--- The boards' keys are three each, from KEYS[k] on: state, ranks, entries.
+-- The boards' keys are three each, from KEYS[k] on: state, ranks, entries; and of those with dense ranks a fourth: levels,
+-- a zset of the distinct scores that ranks has, each as a member with itself as its score.
 --
 -- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, and data. The
 -- member of the zset is the tie, then the member; the tie is the rev at which
@@ -26,9 +27,9 @@ local floor, fmt = math.floor, string.format
 local MAX = 9007199254740991
 
 local A, o, boards, names
-local states, ranks, entries, id = {}, {}, {}, {}
+local states, ranks, entries, levels, id = {}, {}, {}, {}, {}
 local status, rev, revision, known, lock, total = {}, {}, {}, {}, {}, {}
-local sign, policy, latest, shared, limit, from, to = {}, {}, {}, {}, {}, {}, {}
+local sign, policy, latest, style, limit, from, to = {}, {}, {}, {}, {}, {}, {}
 local lowest, highest, step = {}, {}, {} -- of boards with bounds
 -- By the members' index:
 local owner, score, tie, data = {}, {}, {}, {}
@@ -48,7 +49,7 @@ local function load(args, first, key, mine)
   local at = 1 -- members lie behind A[o+at]
   for b = 1, boards do
     local name
-    known[b], sign[b], policy[b], latest[b], shared[b], limit[b], count, name, pos = unpack_struct('>I8bBBBdI2Bc0', A[o], pos)
+    known[b], sign[b], policy[b], latest[b], style[b], limit[b], count, name, pos = unpack_struct('>I8bBBBdI2Bc0', A[o], pos)
     if policy[b] >= 4 then
       policy[b] = policy[b] - 4
       lowest[b], highest[b], step[b], pos = unpack_struct('>ddd', A[o], pos)
@@ -56,6 +57,10 @@ local function load(args, first, key, mine)
     id[b] = name
     states[b], ranks[b], entries[b] = KEYS[key], KEYS[key + 1], KEYS[key + 2]
     key = key + 3
+    if style[b] == 2 then
+      levels[b] = KEYS[key]
+      key = key + 1
+    end
     from[b], to[b] = at, at + count - 1
     local f = call('HMGET', states[b], 'rev', 'sr', 'lock')
     rev[b] = tonumber(f[1] or 0)
@@ -182,10 +187,18 @@ local function decide(n, ms, name, pos)
 end
 
 local function rank(b, s, member)
-  if shared[b] == 1 then
-    return call('ZCOUNT', ranks[b], '-inf', fmt('(%.17g', sign[b] * s))
+  if style[b] == 0 then
+    return call('ZRANK', ranks[b], member)
   end
-  return call('ZRANK', ranks[b], member)
+  return call('ZCOUNT', levels[b] or ranks[b], '-inf', fmt('(%.17g', sign[b] * s))
+end
+
+-- leave takes a score out of the levels of a board if nobody has it any more.
+local function leave(b, s)
+  local z = fmt('%d', sign[b] * s)
+  if call('ZCOUNT', ranks[b], z, z) == 0 then
+    call('ZREM', levels[b], z)
+  end
 end
 
 -- carry_out moves the members of the batch of n operations that was decided,
@@ -211,13 +224,23 @@ local function carry_out(n, name)
     if flag == 1 then
       -- ZADD before ZREM: without memory the first write is refused if it needs some, and then nothing is done.
       local new = op_tie[i] .. member
-      call('ZADD', z, fmt('%d', sign[b] * op_score[i]), new)
+      local zscore = fmt('%d', sign[b] * op_score[i])
+      call('ZADD', z, zscore, new)
+      if levels[b] then
+        call('ZADD', levels[b], zscore, zscore)
+      end
       if had then
         call('ZREM', z, old)
+        if levels[b] then
+          leave(b, had)
+        end
       end
       after = rank(b, op_score[i], new)
     elseif flag == 3 then
       call('ZREM', z, old)
+      if levels[b] then
+        leave(b, had)
+      end
     end
     parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
   end

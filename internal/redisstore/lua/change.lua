@@ -1,6 +1,6 @@
 -- Creates, patches or deletes a board.
 --
--- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards, 9 levels
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3 what to do: create, patch or delete, 4 board, 5 settings, 6 what scripts need of them
 --       (see entries.lua), 7 the revision of the settings that a patch is made to,
@@ -51,13 +51,13 @@ local sr = math.max(us, (f[2] or 0) + 1)
 if what == 'delete' then
   call('HDEL', KEYS[4], 'sr', 'settings', 'k')
   call('HSET', KEYS[4], 'rev', rev)
-  call('UNLINK', KEYS[5], KEYS[6])
+  call('UNLINK', KEYS[5], KEYS[6], KEYS[9])
   call('ZREM', KEYS[7], id)
   call('HDEL', KEYS[8], id)
 else
   call('HSET', KEYS[4], 'rev', rev, 'sr', sr, 'settings', ARGV[5], 'k', ARGV[6])
   if what == 'create' then
-    call('UNLINK', KEYS[5], KEYS[6])
+    call('UNLINK', KEYS[5], KEYS[6], KEYS[9])
     call('ZADD', KEYS[7], 0, id)
     if ARGV[8] ~= '' then
       call('HSET', KEYS[8], id, ARGV[8])

@@ -1,17 +1,18 @@
 -- Reads a page of a board.
 --
--- KEYS: 1 meta, 2 state, 3 ranks, 4 entries
+-- KEYS: 1 meta, 2 state, 3 ranks, 4 entries, 5 levels
 -- ARGV: 1 revision of the settings that is known, 2 season, 3 limit, then where the page begins:
 --       4 'offset', 5 the offset;
 --       4 'after', 5 score, 6 seq: behind this position;
 --       4 'around', 5 member: the page has it in its middle;
 --       4 'score', 5 score: the page has the place of who reached it now in its middle
 --
--- A state's field k is letters about the settings: d or a, the order; e or l, who of equals stands first; o
--- or c, whether they share a rank; and then z, if the board shows a ZSET, which is read elsewhere.
+-- A state's field k is letters about the settings: d or a, the order; e or l, who of equals stands first; o,
+-- c or d, the rank style; and then z, if the board shows a ZSET, which is read elsewhere.
 --
 -- Answers 'G', 'N' no board, 'S' no season; or head and the view, the 0-based index and the 0-based rank of the first
--- of the page, the members with their ties, and their entries; or head and the view, and 'M', no member.
+-- of the page, the members with their ties, their entries, and, by dense ranks, how many stand before the first with
+-- another score; or head and the view, and 'M', no member.
 
 local epoch = begin()
 if not epoch then
@@ -79,8 +80,13 @@ for i = 1, #members do
   names[i] = string.sub(members[i], 9)
 end
 local entries = call('HMGET', KEYS[4], unpack(names))
-local rank = start
-if string.sub(k, 3, 3) == 'c' then
-  rank = call('ZCOUNT', ranks, '-inf', string.format('(%.17g', sign * unpack_struct('>d', entries[1])))
+local style = string.sub(k, 3, 3)
+if style == 'o' then
+  return { answer, start, start, members, entries }
 end
-return { answer, start, rank, members, entries }
+local above = string.format('(%.17g', sign * unpack_struct('>d', entries[1]))
+local better = call('ZCOUNT', ranks, '-inf', above)
+if style == 'd' then
+  return { answer, start, call('ZCOUNT', KEYS[5], '-inf', above), members, entries, better }
+end
+return { answer, start, better, members, entries }

@@ -2,10 +2,10 @@
 -- again is harmless.
 --
 -- KEYS: 1 meta, 2 log, 3 intent, 4 what became of it, 5 intents, 6 decisions, then for each board: state,
---       ranks, entries, then the batch's name
+--       ranks, entries, and with dense ranks levels, then the batch's name
 -- ARGV: 1 >I8 time in microseconds after which it must not be carried out any more, 2 cap of the log, 3 lock,
 --       4 'C' to carry it out or 'A' to drop it, 5 '1' if it is decided here, and now if it has not been before,
---       6 boards, 7 milliseconds for which it is remembered what became of it
+--       6 boards, as their ids, with '=' behind those with dense ranks, 7 milliseconds for which it is remembered what became of it
 --
 -- Answers 'G', 'L' as apply does; 'T' and the boards, if they are others; 'A' it was dropped; 'U' it is to be carried
 -- out, and there is nothing of it; or as apply does what became of it.
@@ -53,9 +53,10 @@ if verdict == 'C' and found[1] then
   end
 end
 if found[1] then
-  local _, slashes = string.gsub(ARGV[6], '/', '')
-  for b = 0, slashes do
-    local state = KEYS[7 + 3 * b]
+  local key = 7
+  for board in string.gmatch(ARGV[6], '[^/]+') do
+    local state = KEYS[key]
+    key = key + (string.sub(board, -1) == '=' and 4 or 3)
     if call('HGET', state, 'lock') == lock then
       call('HDEL', state, 'lock')
     end
