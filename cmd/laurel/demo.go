@@ -27,7 +27,7 @@ func demoCommand() command {
 		short: "runs the server with a world of its own to look at",
 		long: `
 Runs the server as ` + "`laurel serve`" + ` does, and plays a simulated world on it: a
-crowd on three boards with different settings, and the five members of the
+crowd on four boards with different settings, and the five members of the
 tutorial on a small one. Stop it with Ctrl-C, or kill -9 it: started again, it goes
 on with what was there.`,
 		setup: func(flags *flag.FlagSet) action {
@@ -117,6 +117,7 @@ var descriptions = map[string]string{
 	"arcade":   "points add up",
 	"laps":     "lap times, of which the best counts",
 	"form":     "the latest percentage counts, equal ones share a rank",
+	"levels":   "the highest level counts, equal ones share a rank and none is left out",
 	"tutorial": "Alice, Bob, Charlie, David and Eve",
 }
 

@@ -351,7 +351,11 @@ func (b *book) audit(ctx context.Context, api *client.Client) error {
 			return fmt.Errorf("%q has %+v, want %+v", entry.Member, got, want)
 		}
 		place++
-		if place == 1 || b.board.RankStyle == leaderboard.Ordinal || want.score != above.score {
+		switch {
+		case place > 1 && b.board.RankStyle != leaderboard.Ordinal && want.score == above.score:
+		case b.board.RankStyle == leaderboard.Dense:
+			rank++
+		default:
 			rank = place
 		}
 		if entry.Rank != rank {

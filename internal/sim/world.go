@@ -152,6 +152,12 @@ var games = []game{
 		opening:  form,
 		play:     form,
 	},
+	{ // the highest level of a game of sixty, on which many meet: the next level is the next rank
+		name:     "levels",
+		settings: leaderboard.Board{Policy: leaderboard.Best, RankStyle: leaderboard.Dense, Ties: leaderboard.LatestTie},
+		opening:  level,
+		play:     level,
+	},
 }
 
 func whole(x float64) leaderboard.Decimal { return leaderboard.ScaledDecimal(int64(x), 0) }
@@ -163,6 +169,10 @@ func lap(r *rand.Rand, skill float64) leaderboard.Decimal {
 
 func form(r *rand.Rand, skill float64) leaderboard.Decimal {
 	return whole(min(100, max(0, 100*skill+6*r.NormFloat64())))
+}
+
+func level(r *rand.Rand, skill float64) leaderboard.Decimal {
+	return whole(min(60, 1+45*skill*r.ExpFloat64()))
 }
 
 const tutorialBoard = "tutorial"
