@@ -130,7 +130,8 @@ func measureZset(ctx context.Context, b *bench) error {
 }
 
 func measureStore(ctx context.Context, b *bench) error {
-	found, err := b.goBench(ctx, "./internal/localstore", "^Benchmark(Submit|Batch)$", (4 * b.size.turn).String())
+	found, err := b.goBench(ctx, "./internal/localstore", "^Benchmark(Submit|Batch|Rank)$", (4 * b.size.turn).String(),
+		"-args", "-local.members", strconv.Itoa(b.size.members))
 	if err != nil {
 		return err
 	}
@@ -149,6 +150,17 @@ func measureStore(ctx context.Context, b *bench) error {
 		b.row(row{
 			what: r.what, ours: rate(v[0]), yardstick: rate(v[1]) + " bare Pebble",
 			ratio: v[2], target: atLeast(v[2], r.least),
+		})
+	}
+	for _, style := range []string{"competition", "dense"} {
+		v, err := found.get("Rank", style+"-ns", "ordinal-ns", style+"-ratio")
+		if err != nil {
+			return err
+		}
+		b.row(row{
+			what: fmt.Sprintf("a %s rank, at %s", style, members(b.size.members)),
+			ours: fmt.Sprintf("%.0f ns", v[0]), yardstick: fmt.Sprintf("%.0f ns an ordinal one", v[1]),
+			ratio: v[2], target: atMost(v[2], 2, ""),
 		})
 	}
 	return nil

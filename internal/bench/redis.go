@@ -14,7 +14,7 @@ import (
 var boardSizes = []int{5, 100, 1000, 10_000}
 
 func measureRedis(ctx context.Context, b *bench) error {
-	found, err := b.goBench(ctx, "./internal/redisstore", "^Benchmark(Submit|BoardSize)$", strconv.Itoa(b.size.rounds)+"x",
+	found, err := b.goBench(ctx, "./internal/redisstore", "^Benchmark(Submit|Rank|BoardSize)$", strconv.Itoa(b.size.rounds)+"x",
 		"-args", "-redis.members", strconv.Itoa(b.size.members), "-redis.turn", (b.size.turn / 2).String())
 	if err != nil {
 		return err
@@ -43,6 +43,17 @@ func measureRedis(ctx context.Context, b *bench) error {
 		b.row(slow)
 	}
 	b.notef("the yardstick is redis-benchmark on a ZSET of %s with the same scores, on the same server; medians of %d turns", members(b.size.members), b.size.rounds)
+
+	for _, style := range []string{"competition", "dense"} {
+		v, err := found.get("Rank", style+"-reads/s", "ordinal-reads/s", style+"-ratio")
+		if err != nil {
+			return err
+		}
+		b.row(row{
+			what: fmt.Sprintf("reads of %s ranks, 32 readers", style), ours: rate(v[0]),
+			yardstick: rate(v[1]) + " ordinal", ratio: v[2], target: atMost(v[2], 2, ""),
+		})
+	}
 
 	ours, theirs := make([]float64, len(boardSizes)), make([]float64, len(boardSizes))
 	for i, n := range boardSizes {

@@ -2,8 +2,10 @@ package localstore_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +21,11 @@ const (
 	benchWriters = 256
 	benchBatch   = 1000
 	benchMembers = 100_000
+)
+
+var (
+	rankMembers = flag.Int("local.members", 1_000_000, "how many `members` the boards have on which ranks are read")
+	rankSpread  = flag.Int64("local.spread", 1_000_000, "their scores are below this `number`")
 )
 
 // yardstick is bare Pebble, set up as the store sets it up.
@@ -198,5 +205,63 @@ func BenchmarkOpen(b *testing.B) {
 				b.StartTimer()
 			}
 		})
+	}
+}
+
+// BenchmarkRank looks up one member after another, on boards of each rank style
+// in turns. The boards have the same members with the same scores, which are
+// spread over -local.spread.
+func BenchmarkRank(b *testing.B) {
+	s := benchStore(b)
+	styles := []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense}
+	for _, style := range styles {
+		board := leaderboard.Board{ID: string(style), Policy: leaderboard.Latest, RankStyle: style, CreatedAt: time.Now()}
+		if _, err := s.CreateBoard(b.Context(), board.WithDefaults()); err != nil {
+			b.Fatal(err)
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		for at := 0; at < *rankMembers; {
+			batch := leaderboard.Batch{At: board.CreatedAt}
+			for range min(benchBatch, *rankMembers-at) {
+				batch.Ops = append(batch.Ops, leaderboard.Op{
+					Board: board.ID, Member: fmt.Sprint("player", at), Score: leaderboard.ScaledDecimal(rng.Int64N(*rankSpread), 0),
+				})
+				at++
+			}
+			if _, err := s.Apply(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	const turn = 500
+	took := make([][]time.Duration, len(styles))
+	rng := rand.New(rand.NewPCG(3, 4))
+	members := make([][]string, turn)
+	for b.Loop() {
+		for i, style := range styles {
+			for j := range members { // others than those of the style before, which are in the processor's cache
+				members[j] = []string{fmt.Sprint("player", rng.IntN(*rankMembers))}
+			}
+			start := time.Now()
+			for _, member := range members {
+				page, err := s.Lookup(b.Context(), leaderboard.Ref{Board: string(style)}, member)
+				if err != nil || page.Entries[0].Rank == 0 {
+					b.Fatalf("%+v, %v", page.Entries, err)
+				}
+			}
+			took[i] = append(took[i], time.Since(start))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	var ordinal float64
+	for i, style := range styles {
+		slices.Sort(took[i])
+		median := float64(took[i][len(took[i])/2].Nanoseconds()) / turn
+		b.ReportMetric(median, string(style)+"-ns")
+		if style == leaderboard.Ordinal {
+			ordinal = median
+			continue
+		}
+		b.ReportMetric(median/ordinal, string(style)+"-ratio")
 	}
 }

@@ -243,5 +243,45 @@ func BenchmarkBoardSize(b *testing.B) {
 	}
 }
 
+// BenchmarkRank has 32 readers look up one member after another, on boards of each
+// rank style in turns. The boards have the same members with the same scores.
+func BenchmarkRank(b *testing.B) {
+	server := redistest.Start(b)
+	client := server.Client(b)
+	s := openBench(b, server)
+	styles := []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense}
+	for _, style := range styles {
+		board := leaderboard.Board{ID: string(style), RankStyle: style, CreatedAt: time.Now()}
+		if _, err := s.CreateBoard(b.Context(), board.WithDefaults()); err != nil {
+			b.Fatal(err)
+		}
+		fillBoth(b, s, client, board.ID, *benchMembers, *benchSpread)
+	}
+	reads, busy, submits := make([][]float64, len(styles)), make([][]float64, len(styles)), make([][]float64, len(styles))
+	for b.Loop() {
+		for i, style := range styles {
+			calls(b, client)
+			reads[i] = append(reads[i], writersFor(b, 32, 1, *benchTurn, func(ctx context.Context, rng *rand.Rand) error {
+				_, err := s.Lookup(ctx, leaderboard.Ref{Board: string(style)}, []string{memberName(rng.IntN(*benchMembers))})
+				return err
+			}))
+			took, _ := calls(b, client)
+			busy[i] = append(busy[i], took)
+		}
+		for i, style := range styles {
+			submits[i] = append(submits[i], writersFor(b, 16, 64, *benchTurn, submitter(s, string(style), *benchMembers, 64)))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, style := range styles {
+		b.ReportMetric(middle(reads[i]), string(style)+"-reads/s")
+		b.ReportMetric(middle(busy[i]), string(style)+"-call-µs")
+		b.ReportMetric(middle(submits[i]), string(style)+"-submits/s")
+		if i > 0 {
+			b.ReportMetric(middle(reads[0])/middle(reads[i]), string(style)+"-ratio")
+		}
+	}
+}
+
 // middle returns the median.
 func middle(list []float64) float64 { return slices.Sorted(slices.Values(list))[len(list)/2] }

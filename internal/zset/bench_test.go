@@ -206,6 +206,11 @@ func BenchmarkSetUpdate(b *testing.B) {
 				func(c change) { s.Set(c.member, c.score, c.seq) },
 				func(c change) { y.move(y.slots[c.member], c.score, c.seq) })
 		})
+		b.Run("levels/move="+m.name, func(b *testing.B) {
+			s := benchSet(b, entries)
+			s.KeepLevels()
+			versus(b, changes(entries, m.next), func(c change) { s.Set(c.member, c.score, c.seq) }, nil)
+		})
 	}
 }
 
