@@ -176,17 +176,46 @@ var boundsChecks = []check{
 		f.patch("race", leaderboard.Patch{MinScore: new(bound("5"))})
 		f.apply(submit("race", "alice", "5"))
 	}},
+	{"boards with bounds, with dense ranks, with both and with neither share a batch", func(f *fixture) {
+		f.create(leaderboard.Board{ID: "both", MaxScore: bound("9"), RankStyle: leaderboard.Dense})
+		f.create(leaderboard.Board{ID: "bounds", MaxScore: bound("9")})
+		f.create(leaderboard.Board{ID: "dense", RankStyle: leaderboard.Dense})
+		f.create(leaderboard.Board{ID: "neither"})
+		ids := []string{"both", "neither", "dense", "bounds"}
+		var ops []leaderboard.Op
+		for _, id := range ids {
+			ops = append(ops, submit(id, "alice", "9"), submit(id, "bob", "9"), submit(id, "carol", "1"))
+		}
+		f.apply(ops...)
+		for _, last := range []string{"both", "bounds"} {
+			f.unchanged(func() {
+				f.refuse(3, leaderboard.CodeScoreAboveMaximum,
+					remove("both", "alice"), submit("neither", "carol", "1"), submit("dense", "carol", "1"), submit(last, "carol", "9"))
+			})
+		}
+		for _, id := range []string{"both", "dense"} {
+			f.wantTable(id, "1 alice 9", "1 bob 9", "2 carol 1")
+		}
+		for _, id := range []string{"bounds", "neither"} {
+			f.wantTable(id, "1 alice 9", "2 bob 9", "3 carol 1")
+		}
+	}},
 	{"bounds are there again after opening", func(f *fixture) {
 		f.create(leaderboard.Board{ID: "all", Decimals: 3, MinScore: bound("-1.5"), MaxScore: bound("2.125"), MaxStep: bound("0.001")})
 		f.create(leaderboard.Board{ID: "min", MinScore: bound("0")})
 		f.create(leaderboard.Board{ID: "max", MaxScore: bound("0"), RankStyle: leaderboard.Competition})
 		f.create(leaderboard.Board{ID: "step", MaxStep: bound("1e9"), Ties: leaderboard.LatestTie})
+		f.create(leaderboard.Board{ID: "dense", MinScore: bound("-2"), MaxStep: bound("7"), RankStyle: leaderboard.Dense})
 		f.create(leaderboard.Board{ID: "none"})
 		f.unchanged(f.reopen)
 		f.refuse(0, leaderboard.CodeStepTooLarge, submit("all", "alice", "0.002"))
 		f.refuse(0, leaderboard.CodeScoreBelowMinimum, submit("min", "alice", "-1"))
 		f.refuse(0, leaderboard.CodeScoreAboveMaximum, submit("max", "alice", "1"))
 		f.refuse(0, leaderboard.CodeStepTooLarge, submit("step", "alice", "1000000001"))
+		f.refuse(0, leaderboard.CodeScoreBelowMinimum, submit("dense", "alice", "-3"))
+		f.refuse(0, leaderboard.CodeStepTooLarge, submit("dense", "alice", "8"))
+		f.apply(submit("dense", "alice", "5"), submit("dense", "bob", "5"), submit("dense", "carol", "-2"))
+		f.wantTable("dense", "1 alice 5", "1 bob 5", "2 carol -2")
 		f.apply(submit("none", "alice", "1000000001"))
 	}},
 }

@@ -368,6 +368,9 @@ var readChecks = []check{
 				}
 				want, _ := big.NewRat(int64(100*(len(page.Entries)-1-before)), int64(len(page.Entries)-1)).Float64()
 				found := f.lookup(b.ID, e.Member)
+				if better := found.Entries[0].Better; b.RankStyle == leaderboard.Dense && (better != before || e.Better != before) {
+					f.Errorf("%s: %d are better than %s by a lookup, %d on its page; want %d", b.ID, better, e.Member, e.Better, before)
+				}
 				if got := found.Percentile(found.Entries[0]); got != want {
 					f.Errorf("%s: percentile of %s by a lookup = %v, want %v", b.ID, e.Member, got, want)
 				}
@@ -475,6 +478,35 @@ var readChecks = []check{
 		f.wantTable("race", "1 c 8", "2 b 7", "2 d 7", "2 a 7", "3 g 1")
 		f.apply(set("race", "c", "0"), remove("race", "g"))
 		f.wantTable("race", "1 b 7", "1 d 7", "1 a 7", "2 c 0")
+	}},
+	{"dense ranks are those of the whole board also around a score, in the first so many percent and over all boards", func(f *fixture) {
+		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Dense})
+		all := f.entries("race")
+		around := score("5") // behind e and f
+		percent := score("50")
+		second := all[1].Position()
+		for _, want := range []struct {
+			r        leaderboard.Range
+			from, to int
+		}{
+			{leaderboard.Range{Around: &around, Limit: 4}, 3, 7},
+			{leaderboard.Range{Around: &around, Limit: 2}, 5, 7},
+			{leaderboard.Range{Percent: &percent, Limit: 9}, 0, 4},
+			{leaderboard.Range{Percent: &percent, After: &second, Limit: 9}, 2, 4},
+		} {
+			if diff := compare(all[want.from:want.to], f.page("race", want.r).Entries); diff != "" {
+				f.Errorf("page %+v (-want +got):\n%s", want.r, diff)
+			}
+		}
+		for _, e := range all {
+			pages, _, err := f.store.Member(f.Context(), e.Member, "", 1)
+			if err != nil || len(pages) != 1 {
+				f.Fatalf("%s is on %d boards, %v; want 1", e.Member, len(pages), err)
+			}
+			if diff := compare([]leaderboard.Entry{e}, pages[0].Entries); diff != "" {
+				f.Errorf("%s over all boards (-want +got):\n%s", e.Member, diff)
+			}
+		}
 	}},
 	{"an entry with a dense rank says how many are better", func(f *fixture) {
 		f.equals("race", leaderboard.Board{RankStyle: leaderboard.Dense, Order: leaderboard.Ascending})
