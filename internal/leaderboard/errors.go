@@ -10,26 +10,27 @@ type Code string
 
 // The codes of this package's errors.
 const (
-	CodeInvalidBoard       Code = "invalid_board"       // a board's id or one of its settings is not valid
-	CodeInvalidMember      Code = "invalid_member"      // a member is empty, too long, not UTF-8 or has control characters
-	CodeInvalidScore       Code = "invalid_score"       // a score is not a decimal number
-	CodeScoreOutOfRange    Code = "score_out_of_range"  // a score, or what it would add up to, is beyond what a board keeps exactly
-	CodeTooManyDecimals    Code = "too_many_decimals"   // a score has more digits after the point than its board
-	CodeScoreBelowMinimum  Code = "score_below_minimum" // a member would have less than its board's MinScore
-	CodeScoreAboveMaximum  Code = "score_above_maximum" // a member would have more than its board's MaxScore
-	CodeStepTooLarge       Code = "step_too_large"      // a submission would move a score further than its board's MaxStep
-	CodeInvalidData        Code = "invalid_data"        // an entry's data is not a JSON object of at most MaxData bytes
-	CodeInvalidLimit       Code = "invalid_limit"       // limit or offset is out of its range
-	CodeBatchTooLarge      Code = "batch_too_large"     // a batch has more than MaxBatch operations
-	CodeEmptyBatch         Code = "empty_batch"         // a batch has none
-	CodeBoardNotFound      Code = "board_not_found"     //
-	CodeBoardExists        Code = "board_exists"        //
-	CodeMemberNotFound     Code = "member_not_found"    // the member is not on the board
-	CodeSeasonNotFound     Code = "season_not_found"    //
-	CodeImmutableSetting   Code = "immutable_setting"   // a setting that is fixed at the board's creation
-	CodeReadOnly           Code = "read_only"           // the board shows what another program writes
-	CodeStorageUnavailable Code = "storage_unavailable" // the store does not take writes for now; try again
-	CodeShuttingDown       Code = "shutting_down"       // the store is closed or being closed
+	CodeInvalidBoard       Code = "invalid_board"          // a board's id or one of its settings is not valid
+	CodeInvalidMember      Code = "invalid_member"         // a member is empty, too long, not UTF-8 or has control characters
+	CodeInvalidScore       Code = "invalid_score"          // a score is not a decimal number
+	CodeScoreOutOfRange    Code = "score_out_of_range"     // a score, or what it would add up to, is beyond what a board keeps exactly
+	CodeTooManyDecimals    Code = "too_many_decimals"      // a score has more digits after the point than its board
+	CodeScoreBelowMinimum  Code = "score_below_minimum"    // a member would have less than its board's MinScore
+	CodeScoreAboveMaximum  Code = "score_above_maximum"    // a member would have more than its board's MaxScore
+	CodeStepTooLarge       Code = "step_too_large"         // a submission would move a score further than its board's MaxStep
+	CodeInvalidData        Code = "invalid_data"           // an entry's data is not a JSON object of at most MaxData bytes
+	CodeInvalidLimit       Code = "invalid_limit"          // limit or offset is out of its range
+	CodeBatchTooLarge      Code = "batch_too_large"        // a batch has more than MaxBatch operations
+	CodeEmptyBatch         Code = "empty_batch"            // a batch has none
+	CodeBoardNotFound      Code = "board_not_found"        //
+	CodeBoardExists        Code = "board_exists"           //
+	CodeMemberNotFound     Code = "member_not_found"       // the member is not on the board
+	CodeSeasonNotFound     Code = "season_not_found"       //
+	CodeImmutableSetting   Code = "immutable_setting"      // a setting that is fixed at the board's creation
+	CodeReadOnly           Code = "read_only"              // the board shows what another program writes
+	CodeOnceReused         Code = "idempotency_key_reused" // a name belongs to another request
+	CodeStorageUnavailable Code = "storage_unavailable"    // the store does not take writes for now; try again
+	CodeShuttingDown       Code = "shutting_down"          // the store is closed or being closed
 )
 
 // Error is an error that the caller of the API may see: Message is a short
@@ -70,6 +71,7 @@ var (
 	ErrMemberNotFound     = &Error{Code: CodeMemberNotFound, Message: "member not found"}
 	ErrSeasonNotFound     = &Error{Code: CodeSeasonNotFound, Message: "season not found"}
 	ErrReadOnly           = &Error{Code: CodeReadOnly, Message: "board is read-only"}
+	ErrOnceReused         = &Error{Code: CodeOnceReused, Message: "the key was used for another request"}
 	ErrStorageUnavailable = &Error{Code: CodeStorageUnavailable, Message: "storage unavailable"}
 	ErrShuttingDown       = &Error{Code: CodeShuttingDown, Message: "shutting down"}
 )

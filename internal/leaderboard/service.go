@@ -14,6 +14,14 @@ import (
 type Service struct {
 	store Store
 	opts  ServiceOptions
+	once  *Once // nil: writes have no name
+}
+
+// Once names a request that may have to be sent again because no answer came.
+type Once struct {
+	Name     string // at most [MaxOnce] bytes
+	Digest   Digest // of all that the request is made up of
+	Repeated bool   // set by a write that was not carried out, as it was before
 }
 
 // ServiceOptions are the settings of a [Service].
@@ -32,6 +40,16 @@ func NewService(store Store, opts ServiceOptions) *Service {
 		opts.Now = time.Now
 	}
 	return &Service{store: store, opts: opts}
+}
+
+// Under returns a door for one request that makes one write: within [OnceTTL], a
+// write to the same board with the same name and digest is answered as the first
+// was, and changes nothing. If the digest is another, the write returns [ErrOnceReused]. A write
+// that fails uses up no name.
+func (s *Service) Under(once *Once) *Service {
+	named := *s
+	named.once = once
+	return &named
 }
 
 // Submission is a score that a member made.
@@ -55,7 +73,18 @@ func (s *Service) CreateBoard(ctx context.Context, b Board) (View, error) {
 		return View{}, err
 	}
 	b.CreatedAt = s.now()
+	if s.once != nil {
+		return s.change(ctx, BoardChange{ID: b.ID, Create: &b})
+	}
 	return s.store.CreateBoard(ctx, b)
+}
+
+// change changes a board under the name of the request.
+func (s *Service) change(ctx context.Context, c BoardChange) (View, error) {
+	c.Once, c.OnceDigest = s.once.Name, s.once.Digest
+	view, repeated, err := s.store.ChangeBoard(ctx, c)
+	s.once.Repeated = repeated
+	return view, err
 }
 
 // PatchBoard changes settings of a board.
@@ -63,12 +92,19 @@ func (s *Service) PatchBoard(ctx context.Context, id string, p Patch) (View, err
 	if err := ValidateBoardID(id); err != nil {
 		return View{}, err
 	}
+	if s.once != nil {
+		return s.change(ctx, BoardChange{ID: id, Patch: &p})
+	}
 	return s.store.PatchBoard(ctx, id, p)
 }
 
 // DeleteBoard removes a board and its entries.
 func (s *Service) DeleteBoard(ctx context.Context, id string) error {
 	if err := ValidateBoardID(id); err != nil {
+		return err
+	}
+	if s.once != nil {
+		_, err := s.change(ctx, BoardChange{ID: id})
 		return err
 	}
 	return s.store.DeleteBoard(ctx, id)
@@ -130,8 +166,18 @@ func (s *Service) apply(ctx context.Context, name string, ops []Op) (Outcome, er
 	if err := checkAll(ops); err != nil {
 		return Outcome{}, err
 	}
+	var digest Digest
+	if s.once != nil {
+		name, digest = s.once.Name, s.once.Digest
+	}
 	for {
-		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: name})
+		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: name, OnceDigest: digest})
+		if s.once != nil && outcome.Repeated {
+			if len(outcome.Results) == 0 {
+				return Outcome{}, ErrOnceReused // by something that needed no answer
+			}
+			s.once.Repeated = true
+		}
 		failed, ok := errors.AsType[*BatchError](err)
 		if !ok || s.opts.NoAutoCreate || failed.Op.Kind == Remove || !errors.Is(err, ErrBoardNotFound) {
 			return outcome, err
@@ -158,7 +204,8 @@ func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
 		}
 		records[op.Member] = &record
 	}
-	_, err := s.CreateBoard(ctx, board)
+	board.CreatedAt = s.now()
+	_, err := s.store.CreateBoard(ctx, board) // the name is that of the batch
 	if errors.Is(err, ErrBoardExists) {
 		return nil // another submission was quicker
 	}

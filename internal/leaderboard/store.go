@@ -45,6 +45,10 @@ type Writer interface {
 	// the deletion is one change, with a rev that is told. It returns [ErrBoardNotFound].
 	DeleteBoard(ctx context.Context, id string) error
 
+	// ChangeBoard does what one of the three methods above does, under a name if
+	// the change has one; see [BoardChange].
+	ChangeBoard(ctx context.Context, c BoardChange) (view View, repeated bool, err error)
+
 	// Apply carries out the operations of a batch in their order, all or none:
 	// each sees what the ones before it did. Each accepted one is one change of
 	// its board. The first that fails ends the batch with a [*BatchError].
@@ -139,6 +143,30 @@ type Batch struct {
 	// carried out, one with the same name and the same board in its first operation
 	// changes nothing, whatever else it holds. A batch that fails uses up no name.
 	Once string
+
+	// OnceDigest, if it is not zero, stands for all that makes up the request that
+	// the batch is. What came of a batch that has one is kept with its name, in
+	// the step that carries it out: one with the same name and digest answers it
+	// again, also after a crash and from another node. One with another digest
+	// gets [ErrOnceReused].
+	OnceDigest Digest
+}
+
+// Digest tells requests apart that have the same name.
+type Digest [16]byte
+
+// BoardChange is the creation, the patch or the deletion of a board.
+type BoardChange struct {
+	ID     string
+	Create *Board // with the same ID
+	Patch  *Patch // if both are nil, the board is deleted
+
+	// The name of the change and the digest of its request, as those of a [Batch]
+	// that begins with an operation on this board. Names are of both kinds alike. If
+	// there is one there must be the other.
+
+	Once       string
+	OnceDigest Digest
 }
 
 // OnceTTL is how long the name of a batch is remembered, at least.
@@ -169,7 +197,9 @@ type Outcome struct {
 	Results []Result // one for each operation, in their order
 	Boards  []View   // the boards of the batch after it, in the order of their first operations
 
-	Repeated bool // a batch of this name was carried out before: there is nothing else here
+	// Repeated says that a batch of this name was carried out before. The rest is what
+	// came of that one if both have a digest, or else empty.
+	Repeated bool
 }
 
 // Result is what one operation did.

@@ -43,8 +43,12 @@ type request struct {
 	kind  requestKind
 	batch leaderboard.Batch
 	board leaderboard.Board
-	id    string
+	id    string // of the board; of a batch with a name, that of its first operation
 	patch leaderboard.Patch
+
+	once   string // empty: it has no name
+	digest leaderboard.Digest
+	at     int64 // ms, of one with a name
 
 	taken atomic.Bool   // by the committer, or by a caller who gives up
 	done  chan struct{} // gets one value when the answer is there
@@ -55,6 +59,9 @@ type request struct {
 
 	plan    *boardPlan
 	rev     uint64
+	total   int
+	first   *kept  // whose answer this one is to be given
+	kept    *kept  // of this one
 	steps   [2]int // from, to: in the group
 	touched [2]int
 }
@@ -73,7 +80,8 @@ func newRequest(kind requestKind) *request {
 	r.kind = kind
 	r.taken.Store(false)
 	r.batch, r.board, r.id, r.patch = leaderboard.Batch{}, leaderboard.Board{}, "", leaderboard.Patch{}
-	r.answer, r.plan = answer{}, nil
+	r.once, r.digest, r.at = "", leaderboard.Digest{}, 0
+	r.answer, r.plan, r.first, r.kept = answer{}, nil, nil, nil
 	return r
 }
 
@@ -185,37 +193,57 @@ func (s *Store) submit(ctx context.Context, r *request) (answer, error) {
 // be at it still.
 func (s *Store) Apply(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
 	r := newRequest(applyBatch)
-	r.batch = b
+	r.setBatch(b)
 	a, err := s.submit(ctx, r)
 	return a.outcome, err
 }
 
+func (r *request) setBatch(b leaderboard.Batch) {
+	r.batch = b
+	if b.Once != "" {
+		r.id, r.once, r.digest, r.at = b.Ops[0].Board, b.Once, b.OnceDigest, b.At.UnixMilli()
+	}
+}
+
 // CreateBoard makes a board; see [leaderboard.Writer].
 func (s *Store) CreateBoard(ctx context.Context, b leaderboard.Board) (leaderboard.View, error) {
-	if b.ZSet != "" {
-		return leaderboard.View{}, leaderboard.Errorf(leaderboard.CodeInvalidBoard, "zset is %q: a ZSET can only be shown by a server that keeps its boards in Redis (serve --redis)", b.ZSet)
-	}
-	r := newRequest(createBoard)
-	b.CreatedAt = time.UnixMilli(b.CreatedAt.UnixMilli()).UTC() // as it is after a restart
-	r.board = b
-	a, err := s.submit(ctx, r)
-	return a.view, err
+	view, _, err := s.ChangeBoard(ctx, leaderboard.BoardChange{ID: b.ID, Create: &b})
+	return view, err
 }
 
 // PatchBoard changes settings; see [leaderboard.Writer].
 func (s *Store) PatchBoard(ctx context.Context, id string, p leaderboard.Patch) (leaderboard.View, error) {
-	r := newRequest(patchBoard)
-	r.id, r.patch = id, p
-	a, err := s.submit(ctx, r)
-	return a.view, err
+	view, _, err := s.ChangeBoard(ctx, leaderboard.BoardChange{ID: id, Patch: &p})
+	return view, err
 }
 
 // DeleteBoard removes a board; see [leaderboard.Writer].
 func (s *Store) DeleteBoard(ctx context.Context, id string) error {
-	r := newRequest(deleteBoard)
-	r.id = id
-	_, err := s.submit(ctx, r)
+	_, _, err := s.ChangeBoard(ctx, leaderboard.BoardChange{ID: id})
 	return err
+}
+
+// ChangeBoard creates, patches or deletes a board, under a name if there is one;
+// see [leaderboard.Writer].
+func (s *Store) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, bool, error) {
+	r := newRequest(deleteBoard)
+	r.id, r.once, r.digest = c.ID, c.Once, c.OnceDigest
+	switch {
+	case c.Create != nil:
+		b := *c.Create
+		if b.ZSet != "" {
+			return leaderboard.View{}, false, leaderboard.Errorf(leaderboard.CodeInvalidBoard, "zset is %q: a ZSET can only be shown by a server that keeps its boards in Redis (serve --redis)", b.ZSet)
+		}
+		b.CreatedAt = time.UnixMilli(b.CreatedAt.UnixMilli()).UTC() // as it is after a restart
+		r.kind, r.board = createBoard, b
+	case c.Patch != nil:
+		r.kind, r.patch = patchBoard, *c.Patch
+	}
+	if r.once != "" {
+		r.at = time.Now().UnixMilli()
+	}
+	a, err := s.submit(ctx, r)
+	return a.view, a.outcome.Repeated, err
 }
 
 // Writable returns nil if writes are taken; see [leaderboard.Writer].
@@ -269,7 +297,7 @@ func (s *Store) run() {
 	for i := range s.groups {
 		s.groups[i].store = s
 		s.groups[i].boards = make(map[string]*boardPlan)
-		s.groups[i].names = make(map[string]uint32)
+		s.groups[i].names = make(map[string]*kept)
 	}
 	s.next = &s.groups[0]
 	s.last = s.changes.lastSeq()
@@ -379,6 +407,11 @@ func (s *Store) land(err error) error {
 		return err
 	}
 	s.flight, s.acked = nil, f.acked
+	if len(s.next.keepers) > 0 {
+		// What they will be answered is worked out over the memory that this group leaves.
+		s.finish(f.group)
+		return s.launch()
+	}
 	if len(s.next.requests) > 0 {
 		err = s.launch()
 		runtime.Gosched() // or the commit's goroutine may have to wait for this one

@@ -21,7 +21,8 @@ import (
 //	"b" id                            → the board's state, or its tombstone: appendState
 //	"e" number, season, member        → an entry: appendEntry
 //	"x" number                        → (empty) the entries of this number are to be removed
-//	"o" day, board's id, 0, name      → (empty) a batch of this name was carried out on that day
+//	"o" day, board's id, 0, name      → a request of this name was carried out on that day: empty, or its digest and
+//	                                    what came of it: appendOutcome
 //
 // number, season and day, counted from 1970, are big-endian uint32s. A board gets a number of its own
 // when it is created, so that one which is created again under the id of a

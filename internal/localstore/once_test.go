@@ -17,7 +17,9 @@ import (
 // named returns a request for a batch with a name.
 func named(name string) *request {
 	r := plug()
-	r.batch.Once = name
+	b := r.batch
+	b.Once = name
+	r.setBatch(b)
 	return r
 }
 

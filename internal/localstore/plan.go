@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -25,11 +23,12 @@ type group struct {
 	load     load
 	boards   map[string]*boardPlan // the newest of each id
 	steps    []step
-	changed  []*boardPlan      // in the order of their last changes, when all is planned
-	touched  []*boardPlan      // of all requests that are batches; each has its part
-	undo     []undo            // of the batch that is being planned
-	garbage  []uint32          // numbers of boards that are deleted
-	names    map[string]uint32 // of batches that are carried out once, by onceName, and their days
+	changed  []*boardPlan     // in the order of their last changes, when all is planned
+	touched  []*boardPlan     // of all requests that are batches; each has its part
+	undo     []undo           // of the batch that is being planned
+	garbage  []uint32         // numbers of boards that are deleted
+	names    map[string]*kept // of requests that are carried out once, by onceName
+	keepers  []*request       // those of them whose answers are kept, in their order
 
 	used, spare []*boardPlan
 	ticks       uint64 // changes so far
@@ -45,6 +44,8 @@ type boardPlan struct {
 	before  *boardPlan // what the group in flight leaves of it, if that has a plan of it
 	changed uint64     // when the group changed it last, by its own count; 0: not at all
 	batch   *request   // the batch that was the last to touch it
+
+	outlook *outlook // if somebody has to know ranks before the commit
 
 	cells []cell           // the entries that the group has looked at
 	index map[string]int32 // where each member's cell is
@@ -69,6 +70,7 @@ type step struct {
 	accepted bool
 	had      bool // whether the member was on the board before, with the score was
 	was      int64
+	wasSeq   uint64
 	score    int64
 	seq      uint64
 	data     json.RawMessage
@@ -103,6 +105,8 @@ func (g *group) reset() {
 	clear(g.touched)
 	clear(g.undo)
 	clear(g.records)
+	clear(g.keepers)
+	g.keepers = g.keepers[:0]
 	g.requests, g.steps, g.touched, g.undo, g.records = g.requests[:0], g.steps[:0], g.touched[:0], g.undo[:0], g.records[:0]
 	g.changed, g.garbage, g.ticks, g.load = g.changed[:0], g.garbage[:0], 0, load{}
 }
@@ -156,6 +160,9 @@ func (g *group) tick() uint64 {
 func (g *group) add(r *request) {
 	g.requests = append(g.requests, r)
 	g.load.add(r)
+	if r.once != "" && g.repeats(r) {
+		return
+	}
 	switch r.kind {
 	case createBoard:
 		r.err = g.create(r)
@@ -165,6 +172,9 @@ func (g *group) add(r *request) {
 		r.err = g.delete(r)
 	case applyBatch:
 		r.err = g.batch(r)
+	}
+	if r.once != "" && r.err == nil {
+		g.keep(r)
 	}
 }
 
@@ -196,7 +206,7 @@ func (g *group) patch(r *request) error {
 	p.settings = settings
 	p.rev++
 	p.changed = g.tick()
-	r.plan, r.board, r.rev = p, settings, p.rev
+	r.plan, r.board, r.rev, r.total = p, settings, p.rev, p.total
 	return nil
 }
 
@@ -215,13 +225,6 @@ func (g *group) delete(r *request) error {
 }
 
 func (g *group) batch(r *request) error {
-	if r.batch.Once != "" {
-		repeated, err := g.repeats(&r.batch)
-		if err != nil || repeated {
-			r.outcome.Repeated = repeated
-			return err
-		}
-	}
 	steps, touched := len(g.steps), len(g.touched)
 	single := len(r.batch.Ops) == 1 // it can fail only before it changes anything
 	updated := r.batch.At.UnixMilli()
@@ -246,39 +249,7 @@ func (g *group) batch(r *request) error {
 		}
 	}
 	r.steps, r.touched = [2]int{steps, len(g.steps)}, [2]int{touched, len(g.touched)}
-	if r.batch.Once != "" {
-		g.names[onceName(&r.batch)] = dayOf(updated)
-	}
 	return nil
-}
-
-// onceName is what a batch is known by.
-func onceName(b *leaderboard.Batch) string { return b.Ops[0].Board + "\x00" + b.Once }
-
-// repeats reports whether a batch of the same name is among those of this group,
-// of the one in flight, or on disk.
-func (g *group) repeats(b *leaderboard.Batch) (bool, error) {
-	if _, ok := g.names[onceName(b)]; ok {
-		return true, nil
-	}
-	if f := g.store.flight; f != nil && f.group != nil {
-		if _, ok := f.group.names[onceName(b)]; ok {
-			return true, nil
-		}
-	}
-	// The clock may have been set back since.
-	today := dayOf(b.At.UnixMilli())
-	for day := max(today, 1) - 1; day <= today+1; day++ {
-		g.key = appendOnceKey(g.key[:0], day, b.Ops[0].Board, b.Once)
-		_, err := g.store.get(g.key)
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, pebble.ErrNotFound) {
-			return false, unavailable(err)
-		}
-	}
-	return false, nil
 }
 
 // remember keeps the state of a plan for an undoing.
@@ -307,7 +278,7 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single boo
 	}
 	i := p.cell(op.Member)
 	c := &p.cells[i]
-	st := step{plan: p, op: op, had: c.present, was: c.score}
+	st := step{plan: p, op: op, had: c.present, was: c.score, wasSeq: c.seq}
 	var next leaderboard.Record
 	if op.Kind == leaderboard.Remove {
 		if !c.present {
@@ -420,26 +391,6 @@ func (g *group) write(b *pebble.Batch, last uint64) error {
 	return g.writeNames(b)
 }
 
-// writeNames puts the names of batches into a database batch, and takes those
-// out that are old enough to be forgotten.
-func (g *group) writeNames(b *pebble.Batch) error {
-	for name, day := range g.names {
-		board, once, _ := strings.Cut(name, "\x00")
-		g.key = appendOnceKey(g.key[:0], day, board, once)
-		if err := b.Set(g.key, nil, nil); err != nil {
-			return err
-		}
-		if day <= g.store.today {
-			continue
-		}
-		g.store.today = day
-		if err := b.DeleteRange(appendOnceKey(nil, 0, "", "")[:1], appendOnceKey(nil, day-1, "", "")[:5], nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
 	if !c.dirty {
 		return nil
@@ -456,6 +407,7 @@ func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
 func (g *group) apply() {
 	for _, r := range g.requests {
 		if r.err != nil || r.outcome.Repeated {
+			r.settle()
 			continue
 		}
 		switch r.kind {
@@ -467,6 +419,9 @@ func (g *group) apply() {
 			g.store.applyDelete(r)
 		case applyBatch:
 			g.applyBatch(r)
+		}
+		if r.kept != nil {
+			r.kept.answer = r.answer
 		}
 	}
 	for _, p := range g.changed {
@@ -522,19 +477,21 @@ func (g *group) applyBatch(r *request) {
 		entries -= p.board.ranks.Len()
 	}
 	steps := g.steps[r.steps[0]:r.steps[1]]
-	r.outcome.Results = make([]leaderboard.Result, len(steps))
+	results, views := make([]leaderboard.Result, len(steps)), make([]leaderboard.View, len(plans))
 	for i := range steps {
-		r.outcome.Results[i] = steps[i].apply(r.batch.At.UnixMilli())
+		results[i] = steps[i].apply(r.batch.At.UnixMilli())
 	}
-	r.outcome.Boards = make([]leaderboard.View, len(plans))
 	for i, p := range plans {
-		r.outcome.Boards[i] = s.view(p.board)
+		views[i] = s.view(p.board)
 		entries += p.board.ranks.Len()
 		p.board.total = p.board.ranks.Len()
 	}
 	s.metrics.entries.Add(int64(entries))
 	for _, p := range plans {
 		p.board.mu.Unlock()
+	}
+	if r.outcome.Results == nil { // else it is answered what was written down
+		r.outcome.Results, r.outcome.Boards = results, views
 	}
 }
 

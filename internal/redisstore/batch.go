@@ -112,7 +112,14 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 			p = append(p, 0, 0)
 		} else {
 			names++
-			p = binary.BigEndian.AppendUint16(p, uint16(names))
+			name := uint16(names)
+			if batch.OnceDigest != noDigest {
+				name |= withDigest
+			}
+			p = binary.BigEndian.AppendUint16(p, name)
+			if batch.OnceDigest != noDigest {
+				p = append(p, batch.OnceDigest[:]...)
+			}
 			keys = append(keys, k.once(batch.Ops[0].Board, batch.Once))
 		}
 		for i := range batch.Ops {
@@ -137,7 +144,11 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 	for _, b := range e.boards {
 		args = append(args, b.members...)
 	}
-	return keys, append(args, texts...)
+	args = append(args, texts...)
+	if len(batches) == 1 && batches[0].Once == "" && batches[0].OnceDigest != noDigest {
+		args = append(args, keep) // it is a part of one that has its name elsewhere
+	}
+	return keys, args
 }
 
 // denseMark stands behind the ids of boards with dense ranks in intents, so that
@@ -331,8 +342,16 @@ func (e *lockedError) Error() string { return "board is locked by batch " + e.lo
 func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, first int) (leaderboard.Outcome, error) {
 	switch why := r.byte(); why {
 	case 'O':
-	case 'R':
-		return leaderboard.Outcome{Repeated: true}, nil
+	case 'V':
+		outcome, err := readKept(r, batch)
+		for _, view := range outcome.Boards { // for the batches behind this one
+			if i, ok := e.index[view.Board.ID]; ok {
+				e.boards[i].rev, e.boards[i].total = view.Rev, view.Total
+			}
+		}
+		return outcome, err
+	case 'R', 'D', 'W':
+		return readRepeated(r, why, batch)
 	default:
 		return leaderboard.Outcome{}, e.readFailure(r, why, batch, first)
 	}

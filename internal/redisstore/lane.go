@@ -169,6 +169,9 @@ func (l *lane) answer(r *reader, epoch string, requests []*request) (again []*re
 			again = append(again, request)
 			continue
 		}
+		if _, ok := errors.AsType[*spreadError](err); ok {
+			err = leaderboard.ErrOnceReused // as a batch over several partitions, and so another one
+		}
 		request.answer(outcome, err)
 	}
 	return again

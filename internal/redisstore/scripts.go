@@ -36,11 +36,11 @@ const (
 
 // The files of each script, behind the prelude.
 var composition = [scripts][]string{
-	scriptApply:   {"log", "batch", "apply"},
-	scriptPrepare: {"log", "batch", "prepare"},
-	scriptFinish:  {"log", "batch", "finish"},
+	scriptApply:   {"log", "once", "batch", "apply"},
+	scriptPrepare: {"log", "once", "batch", "prepare"},
+	scriptFinish:  {"log", "once", "batch", "finish"},
 	scriptResolve: {"resolve"},
-	scriptChange:  {"log", "change"},
+	scriptChange:  {"log", "once", "change"},
 	scriptEntries: {"entries"},
 	scriptLookup:  {"lookup"},
 	scriptViews:   {"views"},

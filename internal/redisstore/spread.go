@@ -172,7 +172,7 @@ func (s *Store) newSpread(batch leaderboard.Batch) *spread {
 		n := slices.IndexFunc(b.parts, func(part *part) bool { return part.partition == p })
 		if n < 0 {
 			n = len(b.parts)
-			b.parts = append(b.parts, &part{partition: p, batch: leaderboard.Batch{At: batch.At}, encoder: encoder{store: s}})
+			b.parts = append(b.parts, &part{partition: p, batch: leaderboard.Batch{At: batch.At, OnceDigest: batch.OnceDigest}, encoder: encoder{store: s}})
 		}
 		b.parts[n].batch.Ops = append(b.parts[n].batch.Ops, op)
 		b.parts[n].index = append(b.parts[n].index, i)
@@ -213,6 +213,12 @@ func (b *spread) attempt(waiting context.Context) (leaderboard.Outcome, error) {
 		if failed.repeated {
 			return leaderboard.Outcome{Repeated: true}, nil
 		}
+		if before, ok := errors.AsType[*spreadError](failed.err); ok {
+			return b.recall(ctx, before.lock)
+		}
+		if errors.Is(failed.err, leaderboard.ErrOnceReused) {
+			return leaderboard.Outcome{}, failed.err
+		}
 		lock = "" // it is only to be found out which operation fails first
 	}
 	each(1, len(b.parts), func(i int) { errs[i] = b.prepare(ctx, i, lock) })
@@ -237,7 +243,7 @@ func (b *spread) attempt(waiting context.Context) (leaderboard.Outcome, error) {
 	}
 	// This one is still counted, so Close waits for it too.
 	b.store.batches.Go(func() { _ = b.store.forget(ctx, b.lock) }) // else the tender will
-	return b.outcome(answers)
+	return b.outcome(answers, (*part).read)
 }
 
 // each does something with every number from first on, below limit, at the same time.
@@ -285,6 +291,13 @@ func (b *spread) prepare(ctx context.Context, i int, lock string) error {
 	r, epoch, err := part.read(answer)
 	if err != nil {
 		return err
+	}
+	if b.batch.Once != "" && i == 0 && r.rest != "" && strings.IndexByte("DW", r.rest[0]) >= 0 {
+		_, err := part.encoder.readOutcome(&r, epoch, part.batch, 0)
+		if err == nil {
+			return leaderboard.ErrOnceReused // it is one of this partition alone
+		}
+		return &partError{err: err}
 	}
 	peek := r
 	peek.byte()
@@ -367,12 +380,39 @@ func (b *spread) abort(ctx context.Context) {
 	}
 }
 
+// recall asks all parts what became of them when the batch was carried out under a lock.
+func (b *spread) recall(ctx context.Context, lock string) (leaderboard.Outcome, error) {
+	errs := make([]error, len(b.parts))
+	answers := make([]string, len(b.parts))
+	b.lock = lock
+	// A part that was not reached then is carried out now, as the batch was decided for.
+	each(0, len(b.parts), func(i int) { answers[i], errs[i] = b.finish(ctx, i, "C") })
+	if err := firstOf(errs); err != nil {
+		return leaderboard.Outcome{}, err
+	}
+	outcome, err := b.outcome(answers, (*part).reread)
+	outcome.Repeated = err == nil
+	return outcome, err
+}
+
+// reread reads how an answer about a part begins that may be old: what it tells of
+// the clock and of the log is of then.
+func (part *part) reread(answer string) (r reader, epoch string, err error) {
+	r = reader{rest: answer[1:]}
+	if answer[0] != 'K' {
+		return r, "", fmt.Errorf("%s: %q: %w", part.partition, answer[:1], errAnswer)
+	}
+	epoch, _ = r.head()
+	r.take(16)
+	return r, epoch, part.encoder.readBoards(&r)
+}
+
 // outcome puts together what became of the parts.
-func (b *spread) outcome(answers []string) (leaderboard.Outcome, error) {
+func (b *spread) outcome(answers []string, read func(*part, string) (reader, string, error)) (leaderboard.Outcome, error) {
 	whole := leaderboard.Outcome{Results: make([]leaderboard.Result, len(b.batch.Ops))}
 	views := make(map[string]leaderboard.View)
 	for i, part := range b.parts {
-		r, epoch, err := part.read(answers[i])
+		r, epoch, err := read(part, answers[i])
 		if err != nil {
 			return leaderboard.Outcome{}, err
 		}

@@ -68,11 +68,21 @@ func (s *Set) KeepLevels() {
 	s.levels = l
 }
 
-// Levels returns how many distinct scores the set has. The set has to keep its levels, here and for BetterLevels.
+// Levels returns how many distinct scores the set has. The set has to keep its levels, here, for BetterLevels and for
+// LevelSize.
 func (s *Set) Levels() int { return s.levels.tree.len }
 
 // BetterLevels returns how many distinct scores of entries are strictly better than the given one. An entry's dense
 // rank is one more than that.
 func (s *Set) BetterLevels(score int64) int {
 	return s.levels.tree.below(key{score: uint64(score) ^ s.scoreFlip})
+}
+
+// LevelSize returns how many entries have the given score.
+func (s *Set) LevelSize(score int64) int {
+	slot, ok := s.levels.find(uint64(score) ^ s.scoreFlip)
+	if !ok {
+		return 0
+	}
+	return int(s.levels.recs.at(slot).name)
 }

@@ -193,6 +193,15 @@ func (m *machine) ask(t fataler, k Key) {
 	if got, want := m.set.BetterLevels(k.Score), m.model.betterLevels(k.Score); got != want {
 		t.Fatalf("BetterLevels(%d) = %d, want %d", k.Score, got, want)
 	}
+	size := 0
+	for _, e := range m.model.entries {
+		if e.Score == k.Score {
+			size++
+		}
+	}
+	if got := m.set.LevelSize(k.Score); got != size {
+		t.Fatalf("LevelSize(%d) = %d, want %d", k.Score, got, size)
+	}
 	if got, want := m.set.RankAfter(k), m.model.rankAfter(k); got != want {
 		t.Fatalf("RankAfter(%v) = %d, want %d", k, got, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"testing"
@@ -52,6 +53,7 @@ type machine struct {
 
 	bounded bool // some boards have bounds, at which many batches end
 
+	sent      [][]leaderboard.Op     // as batches with a digest
 	positions []leaderboard.Position // that pages ended with
 
 	latest map[string]uint64 // the rev of each board's last change, also of deleted ones
@@ -233,12 +235,34 @@ func (m *machine) apply(t *rapid.T, n int) {
 		}
 		batch.Ops = append(batch.Ops, op)
 	}
+	if batch.Once != "" && rapid.Bool().Draw(t, "digest") {
+		if len(m.sent) > 0 && rapid.Bool().Draw(t, "again") {
+			batch.Once, batch.Ops = "again", rapid.SampledFrom(m.sent).Draw(t, "batch")
+		}
+		m.sent = append(m.sent, batch.Ops)
+		batch.OnceDigest = digestOf(batch.Ops)
+		if batch.Once == "again" { // a name of its own, so that most are answered as they were
+			batch.Once = fmt.Sprintf("%x", batch.OnceDigest[:4])
+		}
+	}
 	want, wantErr := m.model.Apply(m.ctx, batch)
 	got, err := m.store.Apply(m.ctx, batch)
 	m.same(t, fmt.Sprintf("Apply(%v)", describe(batch.Ops)), want, wantErr, got, err)
+	if got.Repeated {
+		return
+	}
 	for _, view := range got.Boards {
 		m.changed(view.Board.ID, view.Rev)
 	}
+}
+
+// digestOf is the same for the same operations.
+func digestOf(ops []leaderboard.Op) leaderboard.Digest {
+	h := fnv.New128a()
+	for _, op := range ops {
+		fmt.Fprintf(h, "%q %d %q %s %q\n", op.Board, op.Kind, op.Member, op.Score, op.Data)
+	}
+	return leaderboard.Digest(h.Sum(nil))
 }
 
 func (m *machine) Entries(t *rapid.T) {

@@ -26,13 +26,35 @@ type Model struct {
 	boards map[string]*board
 	log    []leaderboard.Change // every change there ever was
 	acked  int                  // so many of log need not be told again
-	names  map[name]bool        // of batches that were carried out
+	names  map[name]kept        // of batches and changes that were carried out
 	news   chan struct{}        // closed and replaced when log grows, and at Close
 	closed bool
 }
 
 // name is that of a batch that is carried out once.
 type name struct{ board, once string }
+
+// kept is what is kept with a name.
+type kept struct {
+	digest  leaderboard.Digest
+	outcome leaderboard.Outcome // of a batch
+	view    leaderboard.View    // of a change
+}
+
+// recall returns what is kept with a name, if it has been used.
+func (m *Model) recall(n name, digest leaderboard.Digest) (k kept, used bool, err error) {
+	if n.once == "" {
+		return kept{}, false, nil
+	}
+	k, used = m.names[n]
+	switch none := (leaderboard.Digest{}); {
+	case !used || k.digest == digest:
+		return k, used, nil
+	case k.digest == none || digest == none:
+		return kept{}, true, nil
+	}
+	return kept{}, false, leaderboard.ErrOnceReused
+}
 
 // board is one board, or what a deleted one leaves behind.
 type board struct {
@@ -44,7 +66,7 @@ type board struct {
 
 // NewModel returns an empty model.
 func NewModel() *Model {
-	return &Model{epoch: "model", boards: map[string]*board{}, names: map[name]bool{}, news: make(chan struct{})}
+	return &Model{epoch: "model", boards: map[string]*board{}, names: map[name]kept{}, news: make(chan struct{})}
 }
 
 // Close makes every method answer [leaderboard.ErrShuttingDown].
@@ -133,6 +155,32 @@ func (m *Model) DeleteBoard(ctx context.Context, id string) error {
 	return nil
 }
 
+// ChangeBoard implements [leaderboard.Writer].
+func (m *Model) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, bool, error) {
+	n := name{c.ID, c.Once}
+	m.mu.Lock()
+	k, used, err := m.recall(n, c.OnceDigest)
+	m.mu.Unlock()
+	if used || err != nil {
+		return k.view, used, err
+	}
+	k.digest = c.OnceDigest
+	switch {
+	case c.Create != nil:
+		k.view, err = m.CreateBoard(ctx, *c.Create)
+	case c.Patch != nil:
+		k.view, err = m.PatchBoard(ctx, c.ID, *c.Patch)
+	default:
+		err = m.DeleteBoard(ctx, c.ID)
+	}
+	if c.Once != "" && err == nil {
+		m.mu.Lock()
+		m.names[n] = k
+		m.mu.Unlock()
+	}
+	return k.view, false, err
+}
+
 func (m *Model) board(id string) (*board, error) {
 	b, known := m.boards[id]
 	if !known || b.deleted {
@@ -154,8 +202,12 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 	if err := m.lock(ctx); err != nil {
 		return leaderboard.Outcome{}, err
 	}
-	if batch.Once != "" && m.names[name{batch.Ops[0].Board, batch.Once}] {
-		return leaderboard.Outcome{Repeated: true}, nil
+	if batch.Once != "" {
+		k, used, err := m.recall(name{batch.Ops[0].Board, batch.Once}, batch.OnceDigest)
+		if used || err != nil {
+			k.outcome.Repeated = used
+			return k.outcome, err
+		}
 	}
 	// The batch works on copies, which take the boards' places at its end.
 	var (
@@ -189,7 +241,11 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 		outcome.Boards = append(outcome.Boards, m.view(copies[id]))
 	}
 	if batch.Once != "" {
-		m.names[name{batch.Ops[0].Board, batch.Once}] = true
+		k := kept{digest: batch.OnceDigest}
+		if k.digest != (leaderboard.Digest{}) {
+			k.outcome = outcome
+		}
+		m.names[name{batch.Ops[0].Board, batch.Once}] = k
 	}
 	if len(log) > 0 {
 		m.log = append(m.log, log...)

@@ -185,6 +185,7 @@ type broken struct {
 	create  func(ctx context.Context, b leaderboard.Board) (leaderboard.View, error)
 	patch   func(ctx context.Context, id string, p leaderboard.Patch) (leaderboard.View, error)
 	delete  func(ctx context.Context, id string) error
+	change  func(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, bool, error)
 	apply   func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error)
 	boards  func(ctx context.Context, after string, limit int) ([]leaderboard.View, error)
 	entries func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error)
@@ -200,6 +201,13 @@ func (s *broken) CreateBoard(ctx context.Context, b leaderboard.Board) (leaderbo
 		return s.create(ctx, b)
 	}
 	return s.Model.CreateBoard(ctx, b)
+}
+
+func (s *broken) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, bool, error) {
+	if s.change != nil {
+		return s.change(ctx, c)
+	}
+	return s.Model.ChangeBoard(ctx, c)
 }
 
 func (s *broken) PatchBoard(ctx context.Context, id string, p leaderboard.Patch) (leaderboard.View, error) {
@@ -463,7 +471,7 @@ var mutants = []mutant{
 				m.mu.Lock()
 				for n := range m.names {
 					if n.once == b.Once {
-						m.names[name{b.Ops[0].Board, b.Once}] = true
+						m.names[name{b.Ops[0].Board, b.Once}] = kept{digest: b.OnceDigest}
 						break
 					}
 				}
@@ -480,7 +488,7 @@ var mutants = []mutant{
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				if err != nil && b.Once != "" {
-					m.names[name{b.Ops[0].Board, b.Once}] = true
+					m.names[name{b.Ops[0].Board, b.Once}] = kept{digest: b.OnceDigest}
 				}
 				return outcome, err
 			}}
@@ -518,7 +526,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "opening forgets names", caughtBy: "Once/names are there again after opening",
-		reopen: func(m *Model) { m.names = map[name]bool{} },
+		reopen: func(m *Model) { m.names = map[name]kept{} },
 	},
 	{
 		name: "best takes an equal score", caughtBy: "Apply/best leaves a worse or an equal score aside and changes nothing",

@@ -9,7 +9,9 @@
 -- (a later call of the lane has been answered), or head, I8I8 time and number of
 -- the last log entry, the boards, and what became of each batch: 'O' and for each operation >B flag (0 nothing
 -- better, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before), d score before, I4I4 ranks
--- before and after, 0-based; 'R' the name was used; or why not ('N' no board, 'M' no member, 'X' score, 'T' settings, 'L' lock) with
+-- before and after, 0-based; of a batch with a digest 'V', Bc0 epoch, I2 how many boards, for each Bc0 id, I8 rev,
+-- I4 entries, I2c0 settings, I2 how many operations and for each the same with d score after behind it; 'R' the name was used;
+-- 'D' for a batch with another digest; 'W', I4c0 what is kept of it; or why not ('N' no board, 'M' no member, 'X' score, 'T' settings, 'L' lock) with
 -- I2 index of the operation, B whether the member is there, d its score.
 -- A call that was answered is answered again with the same words.
 
@@ -37,10 +39,10 @@ load(ARGV, 3, 4, nil)
 local list = ARGV[4]
 local count, pos = unpack_struct('>I2', list)
 for _ = 1, count do
-  local ops, ms, name
-  ops, ms, name, pos = unpack_struct('>I2i8I2', list, pos)
-  if decide(ops, ms, name, pos) then
-    carry_out(ops, name)
+  local ops, ms, name, digest
+  ops, ms, name, digest, pos = header(list, pos)
+  if decide(ops, ms, name, digest, pos) then
+    carry_out(ops, name, digest, epoch)
   end
   pos = pos + 13 * ops
 end

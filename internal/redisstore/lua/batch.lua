@@ -9,10 +9,11 @@
 --            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step]
 --   A[o+1]   batches: I2 how many, then for each
 --            >I2 how many operations, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
---            name, or 0, then for each operation
+--            name, or 0; + 2^15 if c16 the digest of the batch follows; then for each operation
 --            >B kind (0 submit, 1 set, 2 remove, 3 with a score that the board cannot have),
 --            I2 index of the member, I2 data (0 keeps, 1 removes, else index in A beyond o), d scaled score
---   A[o+2…]  the members, board after board; then data
+--   A[o+2…]  the members, board after board; then data; then, of a part of a batch with a digest that has its name in
+--            another partition, KEEP
 -- The boards' keys are three each, from KEYS[k] on: state, ranks, entries; and of those with dense ranks a fourth: levels,
 -- a zset of the distinct scores that ranks has, each as a member with itself as its score.
 --
@@ -21,7 +22,9 @@
 -- the score was reached, or what is left of 2^53−1 above it where the latest
 -- stands first.
 --
--- A batch's name is a key that is there for ONCE_MS milliseconds after the batch was carried out.
+-- A batch's name is a key that is there for ONCE_MS milliseconds after the batch was carried out. It holds '1', or the
+-- digest and behind it what carry_out answered, or 'S' and the lock of a batch over several partitions: each of these
+-- keeps then what became of its part for as long.
 
 local floor, fmt = math.floor, string.format
 local MAX = 9007199254740991
@@ -40,6 +43,20 @@ local op_member, op_flag, op_score, op_tie, op_had, op_old, op_data, op_updated 
 local parts, np = {}, 0 -- of the answer
 
 local NONE, OK, STALE, LOCKED = 0, 1, 2, 3
+local KEEP = '\0' -- no member and no data
+
+-- header reads what stands before the operations of a batch: how many they are, the time, the number of the name's
+-- key, the digest or nil, and where they begin.
+local function header(list, pos)
+  local ops, ms, name, digest
+  ops, ms, name, pos = unpack_struct('>I2i8I2', list, pos)
+  if name >= 32768 then
+    name = name - 32768
+    digest = string.sub(list, pos, pos + 15)
+    pos = pos + 16
+  end
+  return ops, ms, name, digest, pos
+end
 
 -- load reads what the batches need. mine is the lock that does not matter.
 local function load(args, first, key, mine)
@@ -99,10 +116,11 @@ end
 -- decide works out a batch of n operations whose time is ms, from pos of the
 -- batches on. It returns whether the batch can be carried out; if not, what it
 -- would have changed is as before, and the answer has why.
-local function decide(n, ms, name, pos)
-  if name > 0 and call('EXISTS', KEYS[names + name]) == 1 then
+local function decide(n, ms, name, digest, pos)
+  local kept = name > 0 and call('GET', KEYS[names + name])
+  if kept then
     np = np + 1
-    parts[np] = 'R'
+    parts[np] = recall(kept, digest)
     return false
   end
   local ops = A[o + 1]
@@ -201,12 +219,30 @@ local function leave(b, s)
   end
 end
 
+-- outcome puts together what is kept of a batch of n operations that was carried out: whatever of it an answer
+-- has, also when the boards are others. first is where its operations are in parts.
+local function outcome(n, first, epoch)
+  local seen, all, count = {}, {}, 0
+  for i = 1, n do
+    local b = owner[op_member[i]]
+    if not seen[b] then
+      seen[b] = true
+      count = count + 1
+      all[count] = kept_view(id[b], rev[b], call('ZCARD', ranks[b]), call('HGET', states[b], 'settings'))
+    end
+  end
+  return pack('>c1Bc0I2', 'V', #epoch, epoch, count) .. table.concat(all) .. pack('>I2', n) ..
+    table.concat(parts, '', first, first + n - 1)
+end
+
 -- carry_out moves the members of the batch of n operations that was decided,
 -- one operation after the other, and answers with the ranks of each before and
--- after it.
-local function carry_out(n, name)
+-- after it. A batch with a digest, or of which keep says so, is answered with what is kept of it. lock is that of a batch
+-- over several partitions.
+local function carry_out(n, name, digest, epoch, lock, keep)
   if name > 0 then
-    call('SET', KEYS[names + name], '1', 'PX', ONCE_MS)
+    -- Before anything else: without memory the first write is refused if it needs some.
+    call('SET', KEYS[names + name], digest and lock and digest .. 'S' .. lock or '1', 'PX', ONCE_MS)
   end
   parts[np + 1] = 'O'
   np = np + 1
@@ -243,6 +279,20 @@ local function carry_out(n, name)
       end
     end
     parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
+  end
+  if digest or keep then
+    for i = 1, n do
+      local flag = op_flag[i]
+      parts[np + i] = parts[np + i] .. pack('>d', flag == 1 and op_score[i] or flag ~= 3 and op_had[i] or 0)
+    end
+    local text = outcome(n, np + 1, epoch)
+    for i = 1, n do
+      parts[np + i] = ''
+    end
+    parts[np] = text
+    if digest and not lock then
+      call('SET', KEYS[names + name], digest .. text, 'PX', ONCE_MS)
+    end
   end
   np = np + n
 end

@@ -1,13 +1,16 @@
 -- Creates, patches or deletes a board.
 --
--- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards, 9 levels
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards,
+--       9 levels, 10 the change's name, if it has one
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
---       2 cap of the log, 3 what to do: create, patch or delete, 4 board, 5 settings, 6 what scripts need of them
+--       2 cap of the log, 3 what to do: create, patch or delete, or
+--       recall to ask only for the name, 4 board, 5 settings, 6 what scripts need of them
 --       (see entries.lua), 7 the revision of the settings that a patch is made to,
---       8 the ZSET that the board shows, or ''
+--       8 the ZSET that the board shows, or '', 9 the digest of a change with a name
 --
 -- Answers 'G', 'L', 'S' as apply does; 'E' there is such a board, 'N' there is none, 'T' other settings, 'B' and
--- the lock; or head, I8I8 time and number of the log entry, I8 rev, I8 revision of the settings, I4 entries.
+-- the lock; of a change with a name R, D or W as apply does; or head,
+-- I8I8 time and number of the log entry, I8 rev, I8 revision of the settings, I4 entries.
 
 local epoch, n, last = begin()
 if not epoch then
@@ -29,7 +32,14 @@ if us > deadline then
   return pack('>c1I8', 'L', us)
 end
 
-local what, id = ARGV[3], ARGV[4]
+local what, id, digest = ARGV[3], ARGV[4], ARGV[9]
+local kept = digest and call('GET', KEYS[10])
+if kept then
+  return recall(kept, digest)
+end
+if what == 'recall' then
+  return 'N'
+end
 local f = call('HMGET', KEYS[4], 'rev', 'sr', 'lock')
 if f[3] then
   return 'B' .. f[3]
@@ -66,6 +76,11 @@ else
 end
 log_entry(KEYS[2], ARGV[2], at, n + 1, id, rev)
 call('HSET', KEYS[1], 'n', n + 1, 'us', at)
+if digest then
+  local view = what == 'delete' and '' or kept_view(id, rev, call('ZCARD', KEYS[5]), ARGV[5])
+  local text = pack('>c1Bc0I2', 'V', #epoch, epoch, what == 'delete' and 0 or 1) .. view .. pack('>I2', 0)
+  call('SET', KEYS[10], digest .. text, 'PX', ONCE_MS)
+end
 local answer = head(epoch, us) .. pack('>I8I8I8I8I4', at, n + 1, rev, sr, call('ZCARD', KEYS[5]))
 call('SET', KEYS[3], pack('>I8', number) .. answer, 'PX', 60000)
 return answer

@@ -44,9 +44,13 @@ end
 local answer = verdict == 'A' and 'A' or 'U'
 if verdict == 'C' and found[1] then
   load(found, 2, 7, lock)
-  local ops, ms, name, pos = unpack_struct('>I2i8I2', found[3], 3)
-  if decide(ops, ms, name, pos) then -- as it was when it was prepared: the boards have been locked since
-    carry_out(ops, name)
+  local ops, ms, name, digest, pos = header(found[3], 3)
+  local keep = digest or found[#found] == KEEP
+  if decide(ops, ms, name, digest, pos) then -- as it was when it was prepared: the boards have been locked since
+    carry_out(ops, name, digest, epoch, lock, keep)
+    if keep then
+      ttl = ONCE_MS
+    end
     local at
     at, n = write(KEYS[2], ARGV[2], us, n, last)
     answer = head(epoch, us) .. pack('>I8I8', at, n) .. describe() .. table.concat(parts)

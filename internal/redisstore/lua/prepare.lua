@@ -11,7 +11,7 @@
 -- the decision is 'P'.
 --
 -- Answers 'G', 'L' as apply does; 'D' the batch has ended already; 'P' it is prepared; or as apply does why it cannot be
--- carried out, or 'R'.
+-- carried out, or 'R', 'D' or 'W'.
 
 local epoch, n, last = begin()
 if not epoch then
@@ -29,8 +29,8 @@ if us > unpack_struct('>I8', ARGV[1]) then
 end
 
 load(ARGV, 6, 6, nil)
-local ops, ms, name, pos = unpack_struct('>I2i8I2', ARGV[7], 3)
-if not decide(ops, ms, name, pos) then
+local ops, ms, name, digest, pos = header(ARGV[7], 3)
+if not decide(ops, ms, name, digest, pos) then
   return head(epoch, us) .. pack('>I8I8', last, n) .. describe() .. table.concat(parts)
 end
 if lock ~= '' then

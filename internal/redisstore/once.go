@@ -1,0 +1,83 @@
+package redisstore
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"laurel/internal/leaderboard"
+)
+
+// How batches with a digest are written; see batch.lua.
+const (
+	withDigest = 1 << 15
+	keep       = "\x00"
+)
+
+var noDigest leaderboard.Digest
+
+// spreadError says that a batch over several partitions has been decided for, and under
+// which lock each of them keeps what became of its part.
+type spreadError struct{ lock string }
+
+func (e *spreadError) Error() string { return "it was carried out as batch " + e.lock }
+
+// readRepeated reads what became of a batch whose name is there, behind the first letter.
+func readRepeated(r *reader, why byte, batch leaderboard.Batch) (leaderboard.Outcome, error) {
+	switch why {
+	case 'R':
+		return leaderboard.Outcome{Repeated: true}, nil
+	case 'D':
+		return leaderboard.Outcome{}, leaderboard.ErrOnceReused
+	}
+	text := reader{rest: r.take(int(r.uint32()))}
+	switch text.byte() {
+	case 'S':
+		return leaderboard.Outcome{}, &spreadError{text.rest}
+	case 'V':
+		outcome, err := readKept(&text, batch)
+		outcome.Repeated = err == nil
+		return outcome, err
+	}
+	return leaderboard.Outcome{}, errAnswer
+}
+
+// readKept reads what is kept of a batch, behind the first letter.
+func readKept(r *reader, batch leaderboard.Batch) (leaderboard.Outcome, error) {
+	var outcome leaderboard.Outcome
+	epoch := r.take(int(r.byte()))
+	for range r.uint16() {
+		view := leaderboard.View{Season: 1, Epoch: epoch}
+		id := r.take(int(r.byte()))
+		view.Rev, view.Total = r.uint64(), int(r.uint32())
+		if err := json.Unmarshal([]byte(r.take(int(r.uint16()))), &view.Board); err != nil {
+			return leaderboard.Outcome{}, fmt.Errorf("settings of board %q: %w", id, err)
+		}
+		outcome.Boards = append(outcome.Boards, view)
+	}
+	results := int(r.uint16())
+	if r.bad {
+		return leaderboard.Outcome{}, errAnswer
+	}
+	if results != len(batch.Ops) {
+		return leaderboard.Outcome{}, leaderboard.ErrOnceReused
+	}
+	for _, op := range batch.Ops {
+		flags, had, before, after := r.byte(), r.score(), int(r.uint32()), int(r.uint32())
+		result := leaderboard.Result{Member: op.Member, Accepted: flags&3 != 0}
+		if flags&4 != 0 {
+			result.Previous = leaderboard.Standing{Score: had, Rank: before + 1}
+		}
+		switch score := r.score(); flags & 3 {
+		case 0:
+			result.Reason = leaderboard.NotBetter
+			result.Current = result.Previous
+		case 1, 2:
+			result.Current = leaderboard.Standing{Score: score, Rank: after + 1}
+		}
+		outcome.Results = append(outcome.Results, result)
+	}
+	if r.bad {
+		return leaderboard.Outcome{}, errAnswer
+	}
+	return outcome, nil
+}
