@@ -74,17 +74,6 @@ func TestWithoutKeysNobodyWrites(t *testing.T) {
 	s.checkProblem(t, "no keys", s.send("PUT", "/v1/leaderboards/b/entries/a", `{"score":1}`), codeUnauthorized)
 }
 
-func TestIdempotencyKeyIsRefusedRatherThanIgnored(t *testing.T) {
-	s := newServer(t)
-	for _, r := range writes(t) {
-		got := s.send(r.method, concrete(r.path), `{}`, "Idempotency-Key", "1")
-		s.checkProblem(t, r.method+" "+r.path, got, codeNotSupported)
-		if p := decode[problem](t, got); p.Field != "Idempotency-Key" {
-			t.Errorf("field = %q", p.Field)
-		}
-	}
-}
-
 func TestPagesOfOtherOriginsMayOnlyRead(t *testing.T) {
 	const ours, other = "https://game.example", "https://evil.example"
 	for _, test := range []struct {

@@ -131,7 +131,7 @@ func (a *API) submitOfMember(x *exchange, body *memberBatch) (acrossOutcome, err
 
 func (a *API) across(x *exchange, list []leaderboard.BoardSubmission) (acrossOutcome, error) {
 	x.batch, x.across = true, true
-	outcome, err := a.service.SubmitAcross(x.r.Context(), list)
+	outcome, err := a.writer(x).SubmitAcross(x.r.Context(), list)
 	if err != nil {
 		return acrossOutcome{}, err
 	}

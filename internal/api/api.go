@@ -149,6 +149,7 @@ type exchange struct {
 	across bool // and are to many boards
 	status int  // of the answer; 0: 200
 	sent   int  // the status that was sent
+	once   leaderboard.Once
 
 	in, out []byte // kept for the next exchange
 }
@@ -227,8 +228,8 @@ func (a *API) dispatch(x *exchange, m match) error {
 		if !a.authorized(x.r) {
 			return leaderboard.Errorf(codeUnauthorized, "writing needs an API key, as X-API-Key: KEY or Authorization: apikey KEY; there was none, or a wrong one")
 		}
-		if len(x.r.Header["Idempotency-Key"]) > 0 {
-			return &inputError{Field: "Idempotency-Key", Index: -1, Err: leaderboard.Errorf(codeNotSupported, "Idempotency-Key is not supported yet; leave it out, and know that a repeated request counts again")}
+		if err := x.takeKey(); err != nil {
+			return err
 		}
 	}
 	if err := x.parseQuery(); err != nil {

@@ -12,7 +12,7 @@ func (a *API) createBoard(x *exchange, body *newBoard) (board, error) {
 	if err != nil {
 		return board{}, err
 	}
-	view, err := a.service.CreateBoard(x.r.Context(), created)
+	view, err := a.writer(x).CreateBoard(x.r.Context(), created)
 	if err != nil {
 		return board{}, err
 	}
@@ -68,13 +68,13 @@ func (a *API) getBoard(x *exchange) (board, error) {
 }
 
 func (a *API) patchBoard(x *exchange, body *boardPatch) (board, error) {
-	view, err := a.service.PatchBoard(x.r.Context(), x.board(), body.patch())
+	view, err := a.writer(x).PatchBoard(x.r.Context(), x.board(), body.patch())
 	return boardOf(view), err
 }
 
 func (a *API) deleteBoard(x *exchange) (noContent, error) {
 	x.status = http.StatusNoContent
-	return noContent{}, a.service.DeleteBoard(x.r.Context(), x.board())
+	return noContent{}, a.writer(x).DeleteBoard(x.r.Context(), x.board())
 }
 
 // seasonOf reads the name of a season: a number from 1, or current, which is 0

@@ -12,16 +12,16 @@ const defaultAround = 11
 
 func (a *API) submit(x *exchange, body *submissions) (outcome, error) {
 	x.batch = body.batch
-	return outcomeFrom(a.service.Submit(x.r.Context(), x.board(), body.list))
+	return outcomeFrom(a.writer(x).Submit(x.r.Context(), x.board(), body.list))
 }
 
 func (a *API) putEntry(x *exchange, body *newScore) (outcome, error) {
 	set := submission{Member: x.member(), Score: body.Score, Data: body.Data}
-	return outcomeFrom(a.service.Set(x.r.Context(), x.board(), set.submission()))
+	return outcomeFrom(a.writer(x).Set(x.r.Context(), x.board(), set.submission()))
 }
 
 func (a *API) deleteEntry(x *exchange) (outcome, error) {
-	return outcomeFrom(a.service.Remove(x.r.Context(), x.board(), x.member()))
+	return outcomeFrom(a.writer(x).Remove(x.r.Context(), x.board(), x.member()))
 }
 
 func outcomeFrom(o leaderboard.Outcome, err error) (outcome, error) {

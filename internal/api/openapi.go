@@ -127,6 +127,14 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 	if r.write {
 		op.Security = []map[string][]string{{"api_key": {}}, {"authorization": {}}}
 	}
+	if r.takesKey() {
+		one, most := 1, maxKey
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: keyHeader, In: "header",
+			Description: "Makes the request safe to send again: within 24 hours the same request to the same board with the same key is answered as the first was, with `" + replayedHeader + ": true`, and changes nothing.",
+			Schema:      &huma.Schema{Type: huma.TypeString, MinLength: &one, MaxLength: &most, Pattern: "^[ -~]+$"},
+		})
+	}
 	if r.body != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			cmp.Or(r.bodyType, contentJSON): {Schema: registry.Schema(r.body, true, ""), Example: json.RawMessage(r.example)},
@@ -149,6 +157,12 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 		op.Responses[strconv.Itoa(http.StatusNotModified)] = &huma.Response{
 			Description: http.StatusText(http.StatusNotModified), Headers: success.Headers,
 		}
+	}
+	if r.takesKey() {
+		if success.Headers == nil {
+			success.Headers = map[string]*huma.Param{}
+		}
+		success.Headers[replayedHeader] = &huma.Param{Description: "`true` if the answer is that of an earlier request with this key.", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
 	}
 	op.Responses[strconv.Itoa(r.status)] = success
 	if r.statusToo != 0 {
@@ -180,7 +194,12 @@ func (r *route) problems() []leaderboard.Code {
 	}
 	may := slices.Clone(r.fails)
 	if r.write {
-		may = append(may, codeUnauthorized, codeNotSupported, leaderboard.CodeStorageUnavailable)
+		may = append(may, codeUnauthorized, leaderboard.CodeStorageUnavailable)
+		if r.takesKey() {
+			may = append(may, leaderboard.CodeOnceReused)
+		} else {
+			may = append(may, codeNotSupported)
+		}
 	}
 	if r.body != nil {
 		may = append(may, codeInvalidJSON, codeUnknownField, codeBodyTooLarge, codeBodyTooSlow, codeMediaType)

@@ -19,7 +19,7 @@ const (
 	codeInvalidJSON      leaderboard.Code = "invalid_json"           // the body is not JSON, or a value has the wrong type
 	codeUnknownField     leaderboard.Code = "unknown_field"          // the body has a field that the request does not know
 	codeInvalidCursor    leaderboard.Code = "invalid_cursor"         // not a cursor that was given out for this list
-	codeNotSupported     leaderboard.Code = "not_supported"          // the request asks for a promise that is not kept yet
+	codeNotSupported     leaderboard.Code = "not_supported"          // the request asks for a promise that its route does not keep
 	codeUnauthorized     leaderboard.Code = "unauthorized"           // no API key, or a wrong one
 	codeNotFound         leaderboard.Code = "not_found"              // no such path
 	codeMethodNotAllowed leaderboard.Code = "method_not_allowed"     //
@@ -53,7 +53,7 @@ var codes = []struct {
 	{codeInvalidCursor, http.StatusBadRequest, "`cursor` is not one that was given out for this list."},
 	{leaderboard.CodeEmptyBatch, http.StatusBadRequest, "`submissions` or `members` is empty."},
 	{leaderboard.CodeBatchTooLarge, http.StatusBadRequest, "There are more than 1,000 submissions or members."},
-	{codeNotSupported, http.StatusBadRequest, "The request asks for a promise that this version does not keep, such as `Idempotency-Key`."},
+	{codeNotSupported, http.StatusBadRequest, "The request asks for a promise that an import does not keep: it takes no `Idempotency-Key`."},
 	{codeUnauthorized, http.StatusUnauthorized, "The API key is missing or wrong."},
 	{leaderboard.CodeBoardNotFound, http.StatusNotFound, "There is no such board."},
 	{leaderboard.CodeMemberNotFound, http.StatusNotFound, "The member is not on the board."},
@@ -69,6 +69,7 @@ var codes = []struct {
 	{leaderboard.CodeScoreBelowMinimum, http.StatusUnprocessableEntity, "The member would have a score below the board's `min_score`."},
 	{leaderboard.CodeScoreAboveMaximum, http.StatusUnprocessableEntity, "The member would have a score above the board's `max_score`."},
 	{leaderboard.CodeStepTooLarge, http.StatusUnprocessableEntity, "The submission would move the member's score further than the board's `max_step`."},
+	{leaderboard.CodeOnceReused, http.StatusUnprocessableEntity, "The `Idempotency-Key` was used for another request to this board."},
 	{codeInternal, http.StatusInternalServerError, "A bug or damage; the server's log has the cause."},
 	{leaderboard.CodeStorageUnavailable, http.StatusServiceUnavailable, "The store does not take writes for now; reads go on. `Retry-After` says when to try again."},
 	{leaderboard.CodeShuttingDown, http.StatusServiceUnavailable, "The server is stopping. `Retry-After` says when to try again."},

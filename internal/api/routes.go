@@ -109,6 +109,9 @@ func reply[A answer](x *exchange, answer A) {
 	if status != http.StatusNoContent {
 		h["Content-Type"] = jsonType
 	}
+	if x.once.Repeated {
+		h[replayedHeader] = replayed
+	}
 	h["Cache-Control"] = noStore
 	x.out = answer.appendJSON(x.out[:0])
 	x.send(status)

@@ -138,7 +138,7 @@ func (s *Service) SubmitAcross(ctx context.Context, submissions []BoardSubmissio
 	if err := checkAll(ops); err != nil {
 		return Outcome{}, err
 	}
-	return s.store.Apply(ctx, Batch{Ops: ops, At: s.now()})
+	return s.applyOnce(ctx, "", ops)
 }
 
 // Set gives a member a score whatever the policy, as an operator's correction.
@@ -166,18 +166,8 @@ func (s *Service) apply(ctx context.Context, name string, ops []Op) (Outcome, er
 	if err := checkAll(ops); err != nil {
 		return Outcome{}, err
 	}
-	var digest Digest
-	if s.once != nil {
-		name, digest = s.once.Name, s.once.Digest
-	}
 	for {
-		outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: name, OnceDigest: digest})
-		if s.once != nil && outcome.Repeated {
-			if len(outcome.Results) == 0 {
-				return Outcome{}, ErrOnceReused // by something that needed no answer
-			}
-			s.once.Repeated = true
-		}
+		outcome, err := s.applyOnce(ctx, name, ops)
 		failed, ok := errors.AsType[*BatchError](err)
 		if !ok || s.opts.NoAutoCreate || failed.Op.Kind == Remove || !errors.Is(err, ErrBoardNotFound) {
 			return outcome, err
@@ -186,6 +176,22 @@ func (s *Service) apply(ctx context.Context, name string, ops []Op) (Outcome, er
 			return Outcome{}, err
 		}
 	}
+}
+
+// applyOnce tries once to carry out valid operations, under the name of the
+// request if it has one, else under the one given unless that is empty.
+func (s *Service) applyOnce(ctx context.Context, name string, ops []Op) (Outcome, error) {
+	if s.once == nil {
+		return s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: name})
+	}
+	outcome, err := s.store.Apply(ctx, Batch{Ops: ops, At: s.now(), Once: s.once.Name, OnceDigest: s.once.Digest})
+	if outcome.Repeated {
+		if len(outcome.Results) == 0 {
+			return Outcome{}, ErrOnceReused // by something that needed no answer
+		}
+		s.once.Repeated = true
+	}
+	return outcome, err
 }
 
 // createFor creates a board with the default settings, unless one of the
