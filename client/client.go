@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,13 @@ type Options struct {
 	// one of them is asked for again and nothing on the board has changed, the server
 	// only says so. 0 keeps none. The answers are always the server's newest.
 	Cache int
+
+	// Attempts is how often a write is sent at the most; 0 is once. With more, each
+	// write carries an Idempotency-Key of its own, so that it counts once however
+	// often it arrives, and is sent again when the connection failed or the answer was
+	// 502, 503 or 504, after a pause that doubles from 100 ms to 5 s, or the one that the server
+	// asks for. The server must know such keys.
+	Attempts int
 }
 
 // Client speaks to one server. Its methods are safe for concurrent use.
@@ -38,6 +46,9 @@ type Client struct {
 	http    *http.Client
 	ownHTTP bool
 	cache   cache
+
+	attempts int
+	once     string // the Idempotency-Key of writes; empty: a random one if there may be several attempts
 }
 
 // New returns a client of the server at baseURL, such as "http://127.0.0.1:8000".
@@ -50,7 +61,7 @@ func New(baseURL string, opts Options) (*Client, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("server address %q is not like http://127.0.0.1:8000", baseURL)
 	}
-	c := &Client{base: strings.TrimRight(u.String(), "/"), key: opts.APIKey, http: opts.HTTPClient, cache: cache{most: opts.Cache}}
+	c := &Client{base: strings.TrimRight(u.String(), "/"), key: opts.APIKey, http: opts.HTTPClient, cache: cache{most: opts.Cache}, attempts: max(1, opts.Attempts)}
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConnsPerHost = 64 // there is only one host
@@ -66,6 +77,13 @@ func (c *Client) Close() {
 	if c.ownHTTP {
 		c.http.CloseIdleConnections()
 	}
+}
+
+// Once returns a client whose next write carries an Idempotency-Key: 1 to 255
+// characters of printable ASCII. A program that keeps the key can send the same
+// write again even after it was started anew. Each write needs its own.
+func (c *Client) Once(key string) *Client {
+	return &Client{base: c.base, key: c.key, http: c.http, attempts: c.attempts, once: key}
 }
 
 // CreateBoard creates a board.
@@ -267,20 +285,53 @@ func withQuery(path string, query url.Values) string {
 // largestAnswer is more than a page of 1,000 entries can have.
 const largestAnswer = 16 << 20
 
-// call sends a request and reads the answer.
+// call sends a request and reads the answer. It sends a write again as the
+// options allow.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var answer T
-	var content io.Reader
+	var (
+		answer  T
+		encoded []byte
+		key     string
+	)
 	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
+		var err error
+		if encoded, err = json.Marshal(body); err != nil {
 			return answer, unwrapMarshal(err)
 		}
-		content = bytes.NewReader(encoded)
+	}
+	attempts := 1
+	if method != http.MethodGet {
+		attempts, key = c.attempts, c.once
+		if key == "" && attempts > 1 {
+			key = rand.Text()
+		}
+	}
+	for n := 1; ; n++ {
+		again, err := send(ctx, c, method, path, key, encoded, &answer)
+		if err == nil || !again || n == attempts || pause(ctx, retryAfter(n, err)) != nil {
+			return answer, err
+		}
+	}
+}
+
+// retryAfter is how long to wait after the n-th attempt.
+func retryAfter(n int, err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return min(100*time.Millisecond<<min(n-1, 10), 5*time.Second)
+}
+
+// send sends a request once and reads the answer. If there is an error, it says
+// whether another attempt may have better luck.
+func send[T any](ctx context.Context, c *Client, method, path, key string, body []byte, answer *T) (again bool, err error) {
+	var content io.Reader
+	if body != nil {
+		content = bytes.NewReader(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
 	if err != nil {
-		return answer, err
+		return false, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -294,32 +345,40 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 			req.Header.Set("If-None-Match", has.tag)
 		}
 	}
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return answer, err
+		return true, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusNotModified && has.tag != "" {
-		return answer, decode(has.body, &answer, method, path)
+		return false, decode(has.body, answer, method, path)
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return answer, errorFrom(res)
+		switch res.StatusCode {
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			again = true
+		}
+		return again, errorFrom(res)
+	}
+	if res.StatusCode == http.StatusNoContent {
+		return false, nil
 	}
 	content = io.LimitReader(res.Body, largestAnswer)
-	if res.StatusCode == http.StatusNoContent {
-		return answer, nil
-	}
 	text, err := io.ReadAll(content) // a connection whose answer is read to the end can be used again
 	if err != nil {
-		return answer, err
+		return true, err
 	}
-	if err := decode(text, &answer, method, path); err != nil {
-		return answer, err
+	*answer = *new(T) // of half an answer before
+	if err := decode(text, answer, method, path); err != nil {
+		return true, err
 	}
 	if tag := res.Header.Get("ETag"); tag != "" && method == http.MethodGet {
 		c.cache.put(path, kept{tag, text})
 	}
-	return answer, nil
+	return false, nil
 }
 
 func decode(text []byte, answer any, method, path string) error {

@@ -15,8 +15,9 @@ import (
 
 // remote is the options of commands that speak to a server.
 type remote struct {
-	server string
-	key    apiKey
+	server   string
+	key      apiKey
+	attempts int // of a write; 0 is one
 }
 
 func remoteOptions(flags *flag.FlagSet) *remote {
@@ -36,7 +37,7 @@ func (r *remote) connect(httpClient *http.Client) (*client.Client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
-	c, err := client.New(address, client.Options{APIKey: key, HTTPClient: httpClient})
+	c, err := client.New(address, client.Options{APIKey: key, HTTPClient: httpClient, Attempts: r.attempts})
 	if err != nil {
 		return nil, usage(err.Error(), "--server is like http://127.0.0.1:8000")
 	}

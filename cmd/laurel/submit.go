@@ -9,6 +9,10 @@ import (
 	"laurel/client"
 )
 
+// submitAttempts is how often a score is sent at the most: for about a second, if
+// nobody is there.
+const submitAttempts = 4
+
 func submitCommand() command {
 	return command{
 		name:  "submit",
@@ -17,13 +21,15 @@ func submitCommand() command {
 		long: `
 Sends a score that a member made. What it does is the board's policy: it is
 added to what the member has, or replaces it, or replaces it if it is better. A
-board that does not exist is created with the default settings, which add.
+board that does not exist is created with the default settings, which add. If no
+answer comes, the score is sent again a few times; it counts once.
 
   laurel submit race alice 5 --api-key-file key
   laurel submit race alice 5 --data-json '{"name": "Alice"}'`,
 		setup: func(flags *flag.FlagSet) action {
 			remote := remoteOptions(flags)
 			data := flags.String("data-json", "", "JSON `object` to keep with the entry, such as a display name; null removes it")
+			once := flags.String("idempotency-key", "", "`key` under which the score counts once, however often the command is run within a day; without, each run has its own")
 			asJSON := flags.Bool("json", false, "print the answer as one line of JSON")
 			return func(ctx context.Context, t terminal, args []string) error {
 				score, err := client.ParseScore(args[2])
@@ -37,12 +43,13 @@ board that does not exist is created with the default settings, which add.
 					}
 					sub.Data = json.RawMessage(*data)
 				}
+				remote.attempts = submitAttempts
 				c, err := remote.connect(nil)
 				if err != nil {
 					return err
 				}
 				defer c.Close()
-				outcome, err := c.Submit(ctx, args[0], sub)
+				outcome, err := c.Once(*once).Submit(ctx, args[0], sub)
 				if err != nil {
 					return remote.explain(err)
 				}
