@@ -149,6 +149,38 @@ func BenchmarkSubmit(b *testing.B) {
 		})
 }
 
+// BenchmarkSubmitOnce is durable submits of one score by 256 writers, each under a
+// name with a digest, beside those without.
+func BenchmarkSubmitOnce(b *testing.B) {
+	named, plain := benchStore(b), benchStore(b)
+	now := time.Now()
+	var n atomic.Int64
+	var rates [2]float64
+	run := func(side int, op func(context.Context, *rand.Rand) error) {
+		const round = 16 * benchWriters
+		rates[side] += writers(b, benchWriters, round, op).Seconds() / round
+	}
+	rounds := 0.0
+	for b.Loop() {
+		run(0, func(ctx context.Context, rng *rand.Rand) error {
+			i := n.Add(1)
+			_, err := named.Apply(ctx, leaderboard.Batch{
+				Ops: []leaderboard.Op{benchOp(rng)}, At: now,
+				Once: fmt.Sprintf("=%026d", i), OnceDigest: leaderboard.Digest{1, byte(i)},
+			})
+			return err
+		})
+		run(1, func(ctx context.Context, rng *rand.Rand) error {
+			_, err := plain.Apply(ctx, leaderboard.Batch{Ops: []leaderboard.Op{benchOp(rng)}, At: now})
+			return err
+		})
+		rounds++
+	}
+	b.ReportMetric(rounds/rates[0], "named-ops/s")
+	b.ReportMetric(rounds/rates[1], "plain-ops/s")
+	b.ReportMetric(rates[1]/rates[0], "ratio")
+}
+
 // BenchmarkBatch is durable batches of 1,000 submits by one writer, and by four,
 // beside synced batches of bare Pebble.
 func BenchmarkBatch(b *testing.B) {
