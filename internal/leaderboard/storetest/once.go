@@ -173,10 +173,13 @@ var onceChecks = []check{
 		f.wantTable("race", "1 alice 15")
 	}},
 	{"what is kept outlives the board and its settings", func(f *fixture) {
-		f.create(leaderboard.Board{ID: "race", Decimals: 1})
+		f.create(leaderboard.Board{ID: "race", Decimals: 1, MinScore: bound("-0.5"), MaxScore: bound("100"), MaxStep: bound("7")})
 		ops := []leaderboard.Op{submit("race", "alice", "5.5"), submit("race", "bob", "7")}
 		first := f.keep("n", leaderboard.Digest{1}, ops...)
-		f.patch("race", leaderboard.Patch{Policy: new(leaderboard.Best), RankStyle: new(leaderboard.Competition), Top: new(7)})
+		if b := first.Boards[0].Board; b.MinScore != bound("-0.5") || b.MaxScore != bound("100") || b.MaxStep != bound("7") {
+			f.Errorf("the bounds of the first outcome are %v, %v and %v", b.MinScore, b.MaxScore, b.MaxStep)
+		}
+		f.patch("race", leaderboard.Patch{MaxScore: new(bound("1")), MaxStep: new(bound("")), Policy: new(leaderboard.Best), RankStyle: new(leaderboard.Competition), Top: new(7)})
 		f.recalled(first, "n", leaderboard.Digest{1}, ops...)
 		f.delete("race")
 		f.recalled(first, "n", leaderboard.Digest{1}, ops...)
