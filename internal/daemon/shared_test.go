@@ -245,3 +245,60 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
+
+// What one node has answered under a key is what every node answers.
+func TestNodesShareIdempotencyKeys(t *testing.T) {
+	redis := at(t, redistest.Start(t).URL())
+	nodes := []running{run(t, Options{Redis: redis}), run(t, Options{Redis: redis})}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	// post submits a score under a key.
+	post := func(node running, once, body string) (status int, answer, replayed string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, node.url+"/v1/leaderboards/race/scores", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-API-Key", key)
+		req.Header.Set("Idempotency-Key", once)
+		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(text), res.Header.Get("Idempotency-Replayed")
+	}
+	const body = `{"member":"alice","score":5}`
+	for i, first := range nodes {
+		other, once := nodes[1-i], fmt.Sprint("key ", i)
+		status, want, replayed := post(first, once, body)
+		if status != http.StatusOK || replayed != "" {
+			t.Fatalf("the first answer is %d %s, replayed %q", status, want, replayed)
+		}
+		if _, err := connect(t, other.url).Submit(ctx, "race", client.Submission{Member: "bob", Score: "100"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, node := range []running{other, first} {
+			status, got, replayed := post(node, once, body)
+			if status != http.StatusOK || got != want || replayed != "true" {
+				t.Errorf("again, the answer is %d %s, replayed %q, want 200 %s", status, got, replayed, want)
+			}
+		}
+		status, got, replayed := post(other, once, `{"member":"alice","score":6}`)
+		if status != http.StatusUnprocessableEntity || !strings.Contains(got, `"idempotency_key_reused"`) || replayed != "" {
+			t.Errorf("another body is answered with %d %s, replayed %q", status, got, replayed)
+		}
+	}
+	entry, err := connect(t, nodes[0].url).Entry(ctx, "race", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entry.Score != "10" {
+		t.Errorf("alice has %s, want 10", entry.Score)
+	}
+}
