@@ -297,3 +297,44 @@ func BenchmarkRank(b *testing.B) {
 		b.ReportMetric(median/ordinal, string(style)+"-ratio")
 	}
 }
+
+// BenchmarkLoad fills a board with -local.members new members by batches of 1,000
+// durable corrections from one writer, as an import does, and beside it a bare Pebble with as many
+// keys by synced batches of as many, in turns.
+func BenchmarkLoad(b *testing.B) {
+	n := *rankMembers / benchBatch * benchBatch
+	rng := rand.New(rand.NewPCG(7, 0))
+	order := rng.Perm(n)
+	var oursTook, bareTook time.Duration
+	for b.Loop() {
+		s, db := benchStore(b), yardstick(b)
+		began := time.Now()
+		for i := 0; i < n; i += benchBatch {
+			ops := make([]leaderboard.Op, benchBatch)
+			for k, member := range order[i : i+benchBatch] {
+				ops[k] = leaderboard.Op{Board: "race", Kind: leaderboard.Set, Member: fmt.Sprintf("player-%08d", member), Score: leaderboard.ScaledDecimal(rng.Int64N(1_000_000), 0)}
+			}
+			if _, err := s.Apply(b.Context(), leaderboard.Batch{Ops: ops, At: began}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		oursTook += time.Since(began)
+		began = time.Now()
+		for i := 0; i < n; i += benchBatch {
+			batch := db.NewBatch()
+			for _, member := range order[i : i+benchBatch] {
+				if err := batch.Set(fmt.Appendf(make([]byte, 0, 32), "e00000001player-%08d", member), benchValue, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := batch.Commit(pebble.Sync); err != nil {
+				b.Fatal(err)
+			}
+		}
+		bareTook += time.Since(began)
+	}
+	total := float64(n) * float64(b.N)
+	b.ReportMetric(total/oursTook.Seconds(), "store-ops/s")
+	b.ReportMetric(total/bareTook.Seconds(), "pebble-ops/s")
+	b.ReportMetric(bareTook.Seconds()/oursTook.Seconds(), "ratio")
+}
