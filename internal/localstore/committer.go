@@ -36,6 +36,8 @@ const (
 	createBoard
 	patchBoard
 	deleteBoard
+	recordNote
+	settleMessage
 )
 
 // request is a write that waits for the committer.
@@ -49,6 +51,8 @@ type request struct {
 	once   string // empty: it has no name
 	digest leaderboard.Digest
 	at     int64 // ms, of one with a name
+
+	outbox *outboxRequest // of recordNote and settleMessage
 
 	taken atomic.Bool   // by the committer, or by a caller who gives up
 	done  chan struct{} // gets one value when the answer is there
@@ -69,6 +73,7 @@ type request struct {
 type answer struct {
 	outcome leaderboard.Outcome
 	view    leaderboard.View
+	left    []int // of recordNote
 	err     error
 }
 
@@ -81,7 +86,7 @@ func newRequest(kind requestKind) *request {
 	r.taken.Store(false)
 	r.batch, r.board, r.id, r.patch = leaderboard.Batch{}, leaderboard.Board{}, "", leaderboard.Patch{}
 	r.once, r.digest, r.at = "", leaderboard.Digest{}, 0
-	r.answer, r.plan, r.first, r.kept = answer{}, nil, nil, nil
+	r.answer, r.plan, r.first, r.kept, r.outbox = answer{}, nil, nil, nil, nil
 	return r
 }
 

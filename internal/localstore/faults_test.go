@@ -165,8 +165,46 @@ func workload(rng *rand.Rand) []deed {
 			create(leaderboard.Board{ID: "a", RankStyle: leaderboard.Competition}),
 			apply(submit("a"), submit("a")),
 		)
+		deeds = append(deeds, outboxDeeds(uint64(round), filler)...)
 	}
 	return deeds
+}
+
+// outboxDeeds are writes to the outbox after so many recordings about a board: one of
+// messages, another text for the oldest, and its end.
+func outboxDeeds(after uint64, filler string) []deed {
+	oldest := func(ctx context.Context, s leaderboard.Store, text []byte) error {
+		outbox := s.(leaderboard.Outbox)
+		w, err := outbox.Waiting(ctx, "hook", "", 1)
+		if err != nil {
+			return err
+		}
+		return outbox.Settle(ctx, w.Oldest[0], text)
+	}
+	return []deed{
+		func(ctx context.Context, s leaderboard.Store) error {
+			_, err := s.(leaderboard.Outbox).Record(ctx, leaderboard.Recording{Board: "a", After: after, Note: fmt.Append(nil, after, filler), Messages: []leaderboard.Outgoing{
+				{Queue: "hook", Text: fmt.Append(nil, after, " first"), Limit: 9},
+				{Queue: "hook", Text: fmt.Append(nil, after, " second"), Limit: 9},
+			}})
+			return err
+		},
+		func(ctx context.Context, s leaderboard.Store) error {
+			return oldest(ctx, s, fmt.Append(nil, after, " again"))
+		},
+		func(ctx context.Context, s leaderboard.Store) error { return oldest(ctx, s, nil) },
+	}
+}
+
+// readOutbox is what can be read of the outbox: a line for what is noted, and one for what waits.
+func readOutbox(ctx context.Context, s leaderboard.Store) (c content, err error) {
+	outbox := s.(leaderboard.Outbox)
+	note, err := outbox.Note(ctx, "a")
+	if err != nil || note.Version == 0 {
+		return nil, err
+	}
+	w, err := outbox.Waiting(ctx, "hook", "", 10)
+	return content{fmt.Sprintf("note %d %s", note.Version, note.Text), fmt.Sprintf("%d wait, the oldest are %+v", w.Queued, w.Oldest)}, err
 }
 
 // content is all that can be read from a store, but for its epoch: a line for
@@ -192,7 +230,8 @@ func read(ctx context.Context, s leaderboard.Store) (content, error) {
 			c = append(c, fmt.Sprintf("  %d %s %d, seq %d, at %v, %s", e.Rank, e.Member, e.Score, e.Seq, e.UpdatedAt.UTC(), e.Data))
 		}
 	}
-	return c, nil
+	outbox, err := readOutbox(ctx, s)
+	return append(c, outbox...), err
 }
 
 // untold returns the changes that are not acknowledged, as board to rev.

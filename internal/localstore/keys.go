@@ -23,8 +23,10 @@ import (
 //	"x" number                        → (empty) the entries of this number are to be removed
 //	"o" day, board's id, 0, name      → a request of this name was carried out on that day: empty, or its digest and
 //	                                    what came of it: appendOutcome
+//	"hn" board's id                   → a note: its version as a uvarint, and its text
+//	"hq" queue, 0, board's id, 0, place → a message: its text
 //
-// number, season and day, counted from 1970, are big-endian uint32s. A board gets a number of its own
+// number, season and day, counted from 1970, are big-endian uint32s, place is a uint64. A board gets a number of its own
 // when it is created, so that one which is created again under the id of a
 // deleted one can never meet the entries of its predecessor. The season stands
 // in the key of an entry so that a past one can stay where it is.

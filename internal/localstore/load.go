@@ -30,6 +30,9 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.loadGarbage(byNumber); err != nil {
 		return err
 	}
+	if err := s.loadOutbox(); err != nil {
+		return err
+	}
 	return s.loadEntries(ctx, byNumber)
 }
 

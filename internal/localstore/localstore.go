@@ -105,6 +105,7 @@ type Store struct {
 
 	queue   queue
 	changes changeLog
+	outbox  outbox
 	trouble atomic.Pointer[leaderboard.Error] // why writes are refused; nil if they are taken
 	full    atomic.Pointer[leaderboard.Error] // the same for want of room on the disk
 
@@ -122,7 +123,10 @@ type Store struct {
 	closing error         // of Close; to be read after stopped
 }
 
-var _ leaderboard.Store = (*Store)(nil)
+var (
+	_ leaderboard.Store  = (*Store)(nil)
+	_ leaderboard.Outbox = (*Store)(nil)
+)
 
 // Open opens the store in a data directory, and makes one if there is none. It
 // returns an [*InUseError] if somebody else has it open, and an error with
@@ -133,6 +137,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 		opts:    opts.withDefaults(),
 		fs:      opts.FS,
 		boards:  make(map[string]*board),
+		outbox:  newOutbox(),
 		stopped: make(chan struct{}),
 	}
 	if s.fs == nil {

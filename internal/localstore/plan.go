@@ -31,6 +31,7 @@ type group struct {
 	keepers  []*request       // those of them whose answers are kept, in their order
 
 	used, spare []*boardPlan
+	outbox      outboxPlan
 	ticks       uint64 // changes so far
 	key, value  []byte
 	records     []record
@@ -107,6 +108,7 @@ func (g *group) reset() {
 	clear(g.records)
 	clear(g.keepers)
 	g.keepers = g.keepers[:0]
+	g.outbox.reset()
 	g.requests, g.steps, g.touched, g.undo, g.records = g.requests[:0], g.steps[:0], g.touched[:0], g.undo[:0], g.records[:0]
 	g.changed, g.garbage, g.ticks, g.load = g.changed[:0], g.garbage[:0], 0, load{}
 }
@@ -172,6 +174,10 @@ func (g *group) add(r *request) {
 		r.err = g.delete(r)
 	case applyBatch:
 		r.err = g.batch(r)
+	case recordNote:
+		r.err = g.record(r)
+	case settleMessage:
+		g.settleMessage(r)
 	}
 	if r.once != "" && r.err == nil {
 		g.keep(r)
@@ -388,6 +394,9 @@ func (g *group) write(b *pebble.Batch, last uint64) error {
 			return err
 		}
 	}
+	if err := g.writeOutbox(b); err != nil {
+		return err
+	}
 	return g.writeNames(b)
 }
 
@@ -419,6 +428,8 @@ func (g *group) apply() {
 			g.store.applyDelete(r)
 		case applyBatch:
 			g.applyBatch(r)
+		case recordNote, settleMessage:
+			g.store.applyOutbox(r)
 		}
 		if r.kept != nil {
 			r.kept.answer = r.answer

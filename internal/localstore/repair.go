@@ -183,6 +183,8 @@ func (s *Store) remembered(key []byte, byNumber map[uint32]*board) ([]byte, erro
 		if slices.Contains(s.garbage, number) {
 			return []byte{}, nil
 		}
+	case outboxPrefix:
+		return s.outbox.remembered(key)
 	case metaPrefix:
 		return binary.AppendUvarint(nil, s.acked), nil
 	}

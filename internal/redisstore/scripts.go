@@ -30,6 +30,9 @@ const (
 	scriptAcked
 	scriptRetell
 	scriptTouch
+	scriptRecord
+	scriptWaiting
+	scriptSettle
 
 	scripts // how many there are
 )
@@ -49,6 +52,9 @@ var composition = [scripts][]string{
 	scriptAcked:   {"acked"},
 	scriptRetell:  {"log", "retell"},
 	scriptTouch:   {"log", "adopted_touch"},
+	scriptRecord:  {"record"},
+	scriptWaiting: {"waiting"},
+	scriptSettle:  {"settle"},
 }
 
 func (s script) String() string { return composition[s][len(composition[s])-1] }

@@ -29,6 +29,7 @@ type Model struct {
 	names  map[name]kept        // of batches and changes that were carried out
 	news   chan struct{}        // closed and replaced when log grows, and at Close
 	closed bool
+	outbox *outbox
 }
 
 // name is that of a batch that is carried out once.
@@ -66,7 +67,7 @@ type board struct {
 
 // NewModel returns an empty model.
 func NewModel() *Model {
-	return &Model{epoch: "model", boards: map[string]*board{}, names: map[name]kept{}, news: make(chan struct{})}
+	return &Model{epoch: "model", boards: map[string]*board{}, names: map[name]kept{}, news: make(chan struct{}), outbox: newOutbox()}
 }
 
 // Close makes every method answer [leaderboard.ErrShuttingDown].
@@ -82,7 +83,7 @@ func (m *Model) Close() error {
 func (m *Model) Reopen() *Model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &Model{epoch: m.epoch, boards: m.boards, log: m.log, acked: m.acked, names: m.names, news: make(chan struct{})}
+	return &Model{epoch: m.epoch, boards: m.boards, log: m.log, acked: m.acked, names: m.names, news: make(chan struct{}), outbox: m.outbox}
 }
 
 func (m *Model) wake() {

@@ -20,7 +20,7 @@ import (
 // TestSuiteCatchesMutants shows that the suite can fail: each mutant breaks one
 // promise of the contract, and the check of that promise must notice.
 func TestSuiteCatchesMutants(t *testing.T) {
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, outboxMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			c := find(t, m.caughtBy)
 			failures := record(t, func(tb testing.TB) {

@@ -18,6 +18,7 @@ import (
 // Store is a store that can be closed, and opened again.
 type Store interface {
 	leaderboard.Store
+	leaderboard.Outbox
 	Close() error
 }
 
@@ -50,6 +51,7 @@ var groups = []group{
 	{"ChangeLog", changeLogChecks},
 	{"Concurrency", concurrencyChecks},
 	{"Reopen", reopenChecks},
+	{"Outbox", outboxChecks},
 }
 
 type group struct {
