@@ -54,9 +54,18 @@ type Observer interface {
 	BoardChanged(board string)
 }
 
+// Witness is shown the tops of boards that are read for publication, before their
+// changes are acknowledged: at least one of each change, and one at a time of a board. As
+// changes of a burst are folded, it sees what viewers see and no more. When it returns
+// an error it is shown the board again, with what is newest then.
+type Witness interface {
+	Saw(ctx context.Context, top leaderboard.Page) error
+}
+
 // Options are the settings of a [Feed]. The zero value works.
 type Options struct {
 	Observer    Observer              // nil: nobody is told
+	Witness     Witness               // nil: nobody is shown anything
 	Concurrency int                   // boards that are published at the same time; 0 is 8
 	Log         *slog.Logger          // nil: nothing is logged
 	Metrics     prometheus.Registerer // nil: metrics are not shown
@@ -91,6 +100,7 @@ type Feed struct {
 	source      Source
 	publisher   Publisher
 	observer    Observer
+	witness     Witness
 	concurrency int
 	trust       time.Duration
 	log         *slog.Logger
@@ -151,6 +161,7 @@ func New(source Source, publisher Publisher, opts Options) *Feed {
 		source:      source,
 		publisher:   publisher,
 		observer:    opts.Observer,
+		witness:     opts.Witness,
 		concurrency: opts.Concurrency,
 		trust:       opts.Trust,
 		log:         opts.Log,
@@ -427,6 +438,7 @@ type attempt struct {
 	took    time.Duration
 	err     error
 	unclear bool // err is of the publication, which may have arrived all the same
+	blind   bool // err is of the witness alone: viewers have what they are to have
 }
 
 func (f *Feed) begin(b *board) attempt {
@@ -461,10 +473,15 @@ func (a *attempt) try(ctx context.Context, f *Feed) {
 	// Viewers may not have taken the table of a deletion whose rev was not known yet.
 	if f.knows(a.shown, a.sum, a.page.Epoch) && (!a.gone || a.page.Rev == a.shown.rev) {
 		a.skipped = true
+	} else if err := f.publisher.Publish(ctx, Publication{Board: id, Rev: a.page.Rev, Epoch: a.page.Epoch, Gone: a.gone, Data: table}); err != nil {
+		a.err, a.unclear = fmt.Errorf("publish %q: %w", id, err), true
+	}
+	if f.witness == nil || a.gone {
 		return
 	}
-	if err := f.publisher.Publish(ctx, Publication{Board: id, Rev: a.page.Rev, Epoch: a.page.Epoch, Gone: a.gone, Data: table}); err != nil {
-		a.err, a.unclear = fmt.Errorf("publish %q: %w", id, err), true
+	// Neither has to wait until the other does not fail any more.
+	if err := f.witness.Saw(ctx, a.page); err != nil && a.err == nil {
+		a.err, a.blind = fmt.Errorf("show %q to the witness: %w", id, err), true
 	}
 }
 
@@ -489,6 +506,9 @@ func (f *Feed) settle(a attempt, now time.Time) {
 		f.failed(a)
 		if a.unclear {
 			b.shown = shown{rev: a.page.Rev, epoch: a.page.Epoch, gone: a.gone}
+		}
+		if a.blind {
+			b.shown = shown{rev: a.page.Rev, epoch: a.page.Epoch, sum: a.sum, at: a.start}
 		}
 		if b.again != nil { // waits for the older one, and so for the same attempt
 			f.release(b.again)

@@ -57,6 +57,7 @@ type world struct {
 	start   time.Time
 	log     bytes.Buffer // written by the feed's Run
 	metrics *prometheus.Registry
+	witness feed.Witness // of feeds that run from now on
 
 	// Held while a score is submitted: that creates the board first, and the feed is
 	// not to read it in between, which it might or might not.
@@ -98,7 +99,7 @@ func (w *world) run(concurrency int) (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
 	w.metrics = prometheus.NewRegistry()
 	f := feed.New(gated{w.store, &w.writing}, w, feed.Options{
-		Observer: w, Concurrency: concurrency, Metrics: w.metrics,
+		Observer: w, Witness: w.witness, Concurrency: concurrency, Metrics: w.metrics,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	done := make(chan error, 1)
