@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,13 +11,14 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"laurel/internal/centrifugo"
+	"laurel/internal/hooks"
 	"laurel/internal/realtime"
 )
 
 // sectionNames are the keys of a configuration file that are sections with
-// settings of their own. They have no other place: they are Centrifugo's, and
-// what one would copy from its configuration is not options.
-var sectionNames = []string{"centrifugo", "channel", "client", "consumers"}
+// settings of their own. They have no other place: hooks are lists, and the others are
+// Centrifugo's, and what one would copy from its configuration is not options.
+var sectionNames = []string{"centrifugo", "channel", "client", "consumers", "hooks"}
 
 // sections are those of a configuration file.
 type sections struct {
@@ -74,6 +76,40 @@ func (s sections) publisher() (*centrifugo.PublisherOptions, error) {
 		return nil, s.locate(name+".", err)
 	}
 	return &opts, nil
+}
+
+// hooks returns those that the file lists.
+func (s sections) hooks() ([]hooks.Hook, error) {
+	const name = "hooks"
+	if !s.has(name) {
+		return nil, nil
+	}
+	value, err := s.value(name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := hooks.Parse(value, readSecret)
+	if wrong, ok := errors.AsType[*hooks.SettingError](err); ok {
+		place := s.path
+		if line := lineOf(s.root, wrong.Setting); line > 0 {
+			place = fmt.Sprintf("%s:%d", s.path, line)
+		}
+		return nil, usage(place+": "+wrong.Error(), "docs/hooks.md lists what a hook may have")
+	}
+	return list, err
+}
+
+// readSecret reads the secret of a hook from a file or the environment.
+func readSecret(setting, name string) (string, error) {
+	if setting == "secret_file" {
+		text, err := os.ReadFile(name)
+		return string(text), err
+	}
+	text, ok := os.LookupEnv(name)
+	if !ok {
+		return "", fmt.Errorf("the environment has no %s", name)
+	}
+	return text, nil
 }
 
 // value returns a section as plain maps, lists and values, or nil.

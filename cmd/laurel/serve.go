@@ -15,6 +15,7 @@ import (
 	"laurel/internal/auth"
 	"laurel/internal/centrifugo"
 	"laurel/internal/daemon"
+	"laurel/internal/hooks"
 	"laurel/internal/leaderboard"
 	"laurel/internal/localstore"
 	"laurel/internal/realtime"
@@ -59,7 +60,19 @@ It may also have the sections client, channel and consumers, named as Centrifugo
 names them, with which Redis streams are read that are meant for a Centrifugo, or
 that have scores in them. With realtime: centrifugo, tables are brought to the
 viewers of a Centrifugo too, as the section centrifugo says. docs/centrifugo.md
-explains both.`,
+explains both.
+
+With a list of hooks there, other programs are told by HTTP of new leaders, beaten
+records and ended seasons:
+
+  hooks:
+    - name: discord
+      url: https://game.example/laurel
+      secret_file: /run/secrets/laurel-hook
+      events: [new_leader, season_ended]
+      boards: ["eu.*"]
+
+docs/hooks.md says what they are sent and how to verify it.`,
 		setup: func(flags *flag.FlagSet) action {
 			o := serverOptions(flags, "info")
 			o.sharedOptions(flags)
@@ -173,6 +186,10 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	told, err := o.hooks(t.Sections)
+	if err != nil {
+		return nil, err
+	}
 	d, err := daemon.Open(ctx, daemon.Options{
 		Data:            o.data,
 		Redis:           o.redis.config,
@@ -183,6 +200,7 @@ func (o *server) open(ctx context.Context, t terminal) (*daemon.Daemon, error) {
 		Origins:         o.origins.list,
 		Streams:         streams,
 		Publisher:       publisher,
+		Hooks:           told,
 		NoAutoCreate:    !o.autoCreate,
 		RankInterval:    o.rankInterval,
 		DrainDelay:      o.drainDelay,
@@ -210,6 +228,14 @@ func (o *server) centrifugo(file sections) (streams *centrifugo.Config, publishe
 		err = file.locate("", &centrifugo.SettingError{Setting: "centrifugo", Message: "says how to reach a Centrifugo that nothing is brought to: realtime is " + o.realtime.value + ", not centrifugo"})
 	}
 	return streams, publisher, err
+}
+
+// hooks returns who is told what happens to boards.
+func (o *server) hooks(file sections) ([]hooks.Hook, error) {
+	if o.realtime == nil {
+		return nil, nil // as with a Centrifugo: not by a server that is there to try things
+	}
+	return file.hooks()
 }
 
 // unlessStopped is an error, but not that of being told to stop before there

@@ -28,6 +28,7 @@ import (
 	"laurel/internal/auth"
 	"laurel/internal/centrifugo"
 	"laurel/internal/feed"
+	"laurel/internal/hooks"
 	"laurel/internal/leaderboard"
 	"laurel/internal/localstore"
 	"laurel/internal/realtime"
@@ -66,6 +67,10 @@ type Options struct {
 	// Publisher is for the viewers of a Centrifugo: tables are published to them
 	// as well, in this way. Nil: they are not. Its Log and Metrics do not count.
 	Publisher *centrifugo.PublisherOptions
+
+	// Hooks are told what happens to boards.
+	Hooks       []hooks.Hook
+	hookOptions hooks.Options // how long they wait for what; the zero value is for everybody but tests
 
 	NoAutoCreate bool          // refuse a submission to a board that does not exist
 	RankInterval time.Duration // between two publications of a member's rank; 0 is the default of realtime
@@ -110,6 +115,7 @@ const (
 // store is where the boards are, on a disk or in Redis.
 type store interface {
 	leaderboard.Store
+	leaderboard.Outbox
 	Close() error
 }
 
@@ -127,6 +133,7 @@ type Daemon struct {
 
 	consumer  *centrifugo.Consumer  // nil if there is none
 	publisher *centrifugo.Publisher // nil if there is none
+	hooks     *hooks.Hooks          // nil if there is none
 
 	listener net.Listener
 	server   *http.Server
@@ -155,6 +162,9 @@ func Open(ctx context.Context, opts Options) (*Daemon, error) {
 func (d *Daemon) open(ctx context.Context) (err error) {
 	if err := realtime.CheckOrigins(d.opts.Origins); err != nil {
 		return err // before a store is read that may be large
+	}
+	if err := hooks.Validate(d.opts.Hooks); err != nil {
+		return err
 	}
 	d.registry = telemetry.NewRegistry(d.opts.Version)
 	// The store comes before the listener: it may take long to open, and a
@@ -265,6 +275,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	part(&feeds, "feed", func() error { return d.feed.Run(feeding) })
 	if d.publisher != nil {
 		feeds.Go(func() { d.publisher.Run(feeding, d.store) })
+	}
+	if d.hooks != nil {
+		feeds.Go(func() { d.hooks.Run(feeding) })
 	}
 	if d.consumer != nil {
 		consumers.Go(func() { d.consumer.Run(consuming) }) // what it publishes waits until realtime runs
@@ -388,6 +401,9 @@ func (d *Daemon) build(keys *auth.Keys) error {
 	}
 	if shared {
 		options.Trust = trust
+	}
+	if err := d.openHooks(&options); err != nil {
+		return err
 	}
 	publisher, err := d.newPublisher()
 	if err != nil {
