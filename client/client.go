@@ -48,7 +48,8 @@ type Client struct {
 	cache   cache
 
 	attempts int
-	once     string // the Idempotency-Key of writes; empty: a random one if there may be several attempts
+	once     string  // the Idempotency-Key of writes; empty: a random one if there may be several attempts
+	ifRev    *uint64 // what the entry that is written must be at; nil: anything
 }
 
 // New returns a client of the server at baseURL, such as "http://127.0.0.1:8000".
@@ -152,12 +153,25 @@ func (c *Client) Set(ctx context.Context, board string, s Submission) (Outcome, 
 		Score Score `json:"score"`
 		Data  any   `json:"data,omitempty"`
 	}{s.Score, s.Data}
-	return call[Outcome](ctx, c, http.MethodPut, memberPath(board, s.Member), body)
+	return call[Outcome](ctx, c.given(s.IfRev), http.MethodPut, memberPath(board, s.Member), body)
 }
 
 // Remove takes a member off a board.
 func (c *Client) Remove(ctx context.Context, board, member string) (Outcome, error) {
 	return call[Outcome](ctx, c, http.MethodDelete, memberPath(board, member), nil)
+}
+
+// RemoveIf takes a member off a board if its entry is at a rev; see [Submission.IfRev].
+func (c *Client) RemoveIf(ctx context.Context, board, member string, rev uint64) (Outcome, error) {
+	return c.given(&rev).Remove(ctx, board, member)
+}
+
+// given returns a client whose write of one entry has a condition, unless that is nil.
+func (c *Client) given(rev *uint64) *Client {
+	if rev == nil {
+		return c
+	}
+	return &Client{base: c.base, key: c.key, http: c.http, attempts: c.attempts, once: c.once, ifRev: rev}
 }
 
 // Top returns the first entries of a board, at most 1,000.
@@ -347,6 +361,13 @@ func send[T any](ctx context.Context, c *Client, method, path, key string, body 
 	}
 	if key != "" {
 		req.Header.Set("Idempotency-Key", key)
+	}
+	switch {
+	case c.ifRev == nil:
+	case *c.ifRev == 0:
+		req.Header.Set("If-None-Match", "*")
+	default:
+		req.Header.Set("If-Match", `"`+strconv.FormatUint(*c.ifRev, 10)+`"`)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -158,8 +158,8 @@ func TestScoresFromSubmitToRemoval(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []client.Result{
-		{Member: "alice", Accepted: true, Score: "7", Rank: 1, PreviousScore: "5", PreviousRank: 1}, // before bob
-		{Member: "bob", Accepted: true, Score: "9", Rank: 1},
+		{Member: "alice", Accepted: true, Score: "7", Rank: 1, PreviousScore: "5", PreviousRank: 1, EntryRev: 3}, // before bob
+		{Member: "bob", Accepted: true, Score: "9", Rank: 1, EntryRev: 4},
 	}
 	if diff := cmp.Diff(want, outcome.Results); diff != "" || outcome.Board != "race" || outcome.Total != 2 || outcome.Rev != 4 {
 		t.Errorf("outcome is %+v\n%s", outcome.Position, diff)
@@ -177,7 +177,7 @@ func TestScoresFromSubmitToRemoval(t *testing.T) {
 	if err != nil || len(across.Results) != 2 || len(across.Boards) != 2 || across.Boards[1].Board != "assists" || across.Boards[1].Total != 1 {
 		t.Fatalf("scores of two boards: %+v (%v)", across, err)
 	}
-	if diff := cmp.Diff(client.BoardResult{Board: "assists", Result: client.Result{Member: "bob", Accepted: true, Score: "2", Rank: 1}}, across.Results[1]); diff != "" {
+	if diff := cmp.Diff(client.BoardResult{Board: "assists", Result: client.Result{Member: "bob", Accepted: true, Score: "2", Rank: 1, EntryRev: 2}}, across.Results[1]); diff != "" {
 		t.Errorf("the second of two boards (-want +got):\n%s", diff)
 	}
 	_, err = c.SubmitAcross(ctx,
@@ -431,7 +431,7 @@ func TestWatchShowsTheBoard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same := cmpopts.IgnoreFields(client.Entry{}, "UpdatedAt")
+		same := cmpopts.IgnoreFields(client.Entry{}, "UpdatedAt", "EntryRev")
 		if diff := cmp.Diff(page.Entries, table.Entries, asJSON, same); diff != "" {
 			t.Fatalf("after %d changes the table is not the board:\n%s", i, diff)
 		}

@@ -83,6 +83,11 @@ type Submission struct {
 	// display name, a country. Nil keeps what is there,
 	// json.RawMessage("null") removes it.
 	Data any `json:"data,omitempty"`
+
+	// IfRev, if it is not nil, has the write carried out only if the entry is at this
+	// [Entry.EntryRev], or with 0 only if there is none. If not, the error has the
+	// code [CodeEntryChanged], and nothing of the request was done.
+	IfRev *uint64 `json:"if_rev,omitempty"`
 }
 
 // BoardSubmission is a score that a member made on one of many boards.
@@ -119,6 +124,7 @@ type Result struct {
 	Rank          int    `json:"rank"`
 	PreviousScore Score  `json:"previous_score"`
 	PreviousRank  int    `json:"previous_rank"`
+	EntryRev      uint64 `json:"entry_rev,omitzero"` // of the member's entry then; see Entry
 }
 
 // Entry is a member's place on a board.
@@ -128,6 +134,7 @@ type Entry struct {
 	Rank      int             `json:"rank"` // 1-based
 	Data      json.RawMessage `json:"data,omitempty"`
 	UpdatedAt time.Time       `json:"updated_at,omitzero"` // zero in a table that is watched, and on a board that shows a ZSET
+	EntryRev  uint64          `json:"entry_rev,omitzero"`  // the board's rev at the entry's last accepted change, for [Submission.IfRev]; zero where UpdatedAt is
 }
 
 // Standing is one member's entry.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"strconv"
 
 	"laurel/client"
 )
@@ -25,11 +26,17 @@ board that does not exist is created with the default settings, which add. If no
 answer comes, the score is sent again a few times; it counts once.
 
   laurel submit race alice 5 --api-key-file key
-  laurel submit race alice 5 --data-json '{"name": "Alice"}'`,
+  laurel submit race alice 5 --data-json '{"name": "Alice"}'
+
+With --if-rev the score is taken only if nobody has changed the entry since it
+was read: laurel rank --json tells its entry_rev.
+
+  laurel submit race alice 12 --if-rev 31`,
 		setup: func(flags *flag.FlagSet) action {
 			remote := remoteOptions(flags)
 			data := flags.String("data-json", "", "JSON `object` to keep with the entry, such as a display name; null removes it")
 			once := flags.String("idempotency-key", "", "`key` under which the score counts once, however often the command is run within a day; without, each run has its own")
+			ifRev := flags.String("if-rev", "", "take the score only if the member's entry is at this `rev`, or with 0 only if there is none")
 			asJSON := flags.Bool("json", false, "print the answer as one line of JSON")
 			return func(ctx context.Context, t terminal, args []string) error {
 				score, err := client.ParseScore(args[2])
@@ -42,6 +49,13 @@ answer comes, the score is sent again a few times; it counts once.
 						return usage("data-json is not JSON", `it is like {"name": "Alice"}`)
 					}
 					sub.Data = json.RawMessage(*data)
+				}
+				if *ifRev != "" {
+					rev, err := strconv.ParseUint(*ifRev, 10, 53)
+					if err != nil {
+						return usage(fmt.Sprintf("if-rev is %q, must be the entry_rev of an entry, or 0", *ifRev), "`laurel rank BOARD MEMBER --json` tells it")
+					}
+					sub.IfRev = &rev
 				}
 				remote.attempts = submitAttempts
 				c, err := remote.connect(nil)

@@ -12,6 +12,7 @@ type boardSubmission struct {
 	Member string    `json:"member" minLength:"1" maxLength:"128" doc:"1 to 128 bytes of UTF-8 without control characters"`
 	Score  number    `json:"score" doc:"Read digit by digit, never through a binary fraction; what it does is the board's policy"`
 	Data   givenData `json:"data,omitempty" doc:"Absent keeps what the entry has, null removes it, an object of at most 1 KiB replaces it"`
+	IfRev  givenRev  `json:"if_rev,omitzero" doc:"The entry must be at this entry_rev, or with 0 there must be none; else the request is refused"`
 }
 
 // boardScore is a score of the member that a path names, on one of many boards.
@@ -19,6 +20,7 @@ type boardScore struct {
 	Board string    `json:"board" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" doc:"The board's id"`
 	Score number    `json:"score" doc:"Read digit by digit, never through a binary fraction; what it does is the board's policy"`
 	Data  givenData `json:"data,omitempty" doc:"Absent keeps what the entry has, null removes it, an object of at most 1 KiB replaces it"`
+	IfRev givenRev  `json:"if_rev,omitzero" doc:"The entry must be at this entry_rev, or with 0 there must be none; else the request is refused"`
 }
 
 // acrossBatch is the body of a submit to many boards.
@@ -54,7 +56,7 @@ func (b *memberBatch) decode(s *scanner) {
 	o := s.object("", memberBatchNames)
 	for o.next(s) {
 		for one := range elements(s, "scores", "a score", boardScoreNames) {
-			b.Scores = append(b.Scores, boardScore{one.Board, one.Score, one.Data})
+			b.Scores = append(b.Scores, boardScore{one.Board, one.Score, one.Data, one.IfRev})
 		}
 	}
 	if s.err == nil && !o.has("scores") {
@@ -93,7 +95,7 @@ func elements(s *scanner, field, what string, names []string) func(yield func(bo
 				s.locate(n, rest.Member)
 				return
 			}
-			if !yield(boardSubmission{board, rest.Member, rest.Score, rest.Data}) {
+			if !yield(boardSubmission{board, rest.Member, rest.Score, rest.Data, rest.IfRev}) {
 				return
 			}
 		}
@@ -112,7 +114,7 @@ func (a *API) submitAcross(x *exchange, body *acrossBatch) (acrossOutcome, error
 	for i, one := range body.Submissions {
 		list[i] = leaderboard.BoardSubmission{
 			Board:      one.Board,
-			Submission: leaderboard.Submission{Member: one.Member, Score: one.Score.Decimal, Data: json.RawMessage(one.Data)},
+			Submission: leaderboard.Submission{Member: one.Member, Score: one.Score.Decimal, Data: json.RawMessage(one.Data), If: one.IfRev.Condition},
 		}
 	}
 	return a.across(x, list)
@@ -123,7 +125,7 @@ func (a *API) submitOfMember(x *exchange, body *memberBatch) (acrossOutcome, err
 	for i, one := range body.Scores {
 		list[i] = leaderboard.BoardSubmission{
 			Board:      one.Board,
-			Submission: leaderboard.Submission{Member: x.params[0], Score: one.Score.Decimal, Data: json.RawMessage(one.Data)},
+			Submission: leaderboard.Submission{Member: x.params[0], Score: one.Score.Decimal, Data: json.RawMessage(one.Data), If: one.IfRev.Condition},
 		}
 	}
 	return a.across(x, list)

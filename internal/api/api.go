@@ -231,6 +231,11 @@ func (a *API) dispatch(x *exchange, m match) error {
 		if err := x.takeKey(); err != nil {
 			return err
 		}
+		if !x.route.guards {
+			if err := x.refuseConditions("for others, each submission may have if_rev"); err != nil {
+				return err
+			}
+		}
 	}
 	if err := x.parseQuery(); err != nil {
 		return err

@@ -12,16 +12,36 @@ const defaultAround = 11
 
 func (a *API) submit(x *exchange, body *submissions) (outcome, error) {
 	x.batch = body.batch
+	if body.batch {
+		if err := x.refuseConditions("in a batch, each submission may have if_rev"); err != nil {
+			return outcome{}, err
+		}
+	} else if given, err := x.condition(); err != nil {
+		return outcome{}, err
+	} else if given.Valid {
+		if body.list[0].If.Valid {
+			return outcome{}, exclusive("a condition in a header", "if_rev")
+		}
+		body.list[0].If = given
+	}
 	return outcomeFrom(a.writer(x).Submit(x.r.Context(), x.board(), body.list))
 }
 
 func (a *API) putEntry(x *exchange, body *newScore) (outcome, error) {
-	set := submission{Member: x.member(), Score: body.Score, Data: body.Data}
+	given, err := x.condition()
+	if err != nil {
+		return outcome{}, err
+	}
+	set := submission{Member: x.member(), Score: body.Score, Data: body.Data, IfRev: givenRev{given}}
 	return outcomeFrom(a.writer(x).Set(x.r.Context(), x.board(), set.submission()))
 }
 
 func (a *API) deleteEntry(x *exchange) (outcome, error) {
-	return outcomeFrom(a.writer(x).Remove(x.r.Context(), x.board(), x.member()))
+	given, err := x.condition()
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcomeFrom(a.writer(x).RemoveIf(x.r.Context(), x.board(), x.member(), given))
 }
 
 func outcomeFrom(o leaderboard.Outcome, err error) (outcome, error) {

@@ -249,7 +249,7 @@ func (c *chunk) add(line []byte, n int) error {
 	c.text = append(c.text, line...)
 	s := scanner{text: c.text[start:], noun: "line"}
 	var one submission
-	one.decode(&s)
+	one.decodeLine(&s)
 	s.end()
 	if s.err != nil {
 		if found, ok := errors.AsType[*inputError](s.err); ok && leaderboard.ValidateMember(one.Member) == nil {
@@ -421,4 +421,22 @@ func (im *importing) end() {
 	_ = im.control.SetReadDeadline(time.Now().Add(linger))
 	im.mu.Unlock()
 	im.changed.Broadcast()
+}
+
+// importLine is an entry on a line of an import. It has no condition, so that it can be sent again.
+type importLine struct {
+	Member string    `json:"member" minLength:"1" maxLength:"128" doc:"1 to 128 bytes of UTF-8 without control characters"`
+	Score  number    `json:"score" doc:"Read digit by digit, never through a binary fraction"`
+	Data   givenData `json:"data,omitempty" doc:"Absent keeps what the entry has, null removes it, an object of at most 1 KiB replaces it"`
+}
+
+var importLineNames = fieldsOf[importLine]()
+
+// decodeLine reads a submission that is a line of an import.
+func (b *submission) decodeLine(s *scanner) {
+	o := s.object("a submission", importLineNames)
+	for o.next(s) {
+		b.field(s, o.name)
+	}
+	b.complete(s, &o)
 }

@@ -56,6 +56,11 @@ func (a *API) writer(x *exchange) *leaderboard.Service {
 	for _, part := range []string{x.r.Method, " ", x.r.URL.EscapedPath(), "?", x.r.URL.RawQuery, "\n"} {
 		h.Write([]byte(part))
 	}
+	for _, name := range conditionHeaders {
+		for _, value := range x.r.Header[name] {
+			h.Write([]byte(name + ": " + value + "\n"))
+		}
+	}
 	h.Write(x.in)
 	x.once.Digest = leaderboard.Digest(h.Sum(nil)[:len(x.once.Digest)])
 	return a.service.Under(&x.once)

@@ -135,6 +135,15 @@ func addOperation(doc *huma.OpenAPI, registry huma.Registry, r *route) {
 			Schema:      &huma.Schema{Type: huma.TypeString, MinLength: &one, MaxLength: &most, Pattern: "^[ -~]+$"},
 		})
 	}
+	if r.guards {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: ifMatch, In: "header", Schema: &huma.Schema{Type: huma.TypeString, Pattern: `^"[1-9][0-9]*"$`},
+			Description: "An `entry_rev` in quotes: the write is carried out only if the entry is at it. For one entry; in a batch, each submission may have `if_rev`.",
+		}, &huma.Param{
+			Name: ifNoneMatch, In: "header", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"*"}},
+			Description: "`*`: the write is carried out only if there is no entry.",
+		})
+	}
 	if r.body != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			cmp.Or(r.bodyType, contentJSON): {Schema: registry.Schema(r.body, true, ""), Example: json.RawMessage(r.example)},
@@ -197,9 +206,8 @@ func (r *route) problems() []leaderboard.Code {
 		may = append(may, codeUnauthorized, leaderboard.CodeStorageUnavailable)
 		if r.takesKey() {
 			may = append(may, leaderboard.CodeOnceReused)
-		} else {
-			may = append(may, codeNotSupported)
 		}
+		may = append(may, codeNotSupported)
 	}
 	if r.body != nil {
 		may = append(may, codeInvalidJSON, codeUnknownField, codeBodyTooLarge, codeBodyTooSlow, codeMediaType)

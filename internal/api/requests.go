@@ -204,6 +204,7 @@ type submission struct {
 	Member string    `json:"member" minLength:"1" maxLength:"128" doc:"1 to 128 bytes of UTF-8 without control characters"`
 	Score  number    `json:"score" doc:"Read digit by digit, never through a binary fraction; what it does is the board's policy"`
 	Data   givenData `json:"data,omitempty" doc:"Absent keeps what the entry has, null removes it, an object of at most 1 KiB replaces it"`
+	IfRev  givenRev  `json:"if_rev,omitzero" doc:"The entry must be at this entry_rev, or with 0 there must be none; else the request is refused"`
 }
 
 var submissionNames = fieldsOf[submission]()
@@ -225,6 +226,8 @@ func (b *submission) field(s *scanner, name string) {
 		b.Score.Decimal = s.score(name)
 	case "data":
 		b.Data = givenData(s.raw())
+	case "if_rev":
+		b.IfRev.Condition = s.condition(name)
 	default:
 		panic("api: field " + name + " of a type is not decoded")
 	}
@@ -241,7 +244,7 @@ func (b *submission) complete(s *scanner, o *object) {
 }
 
 func (b *submission) submission() leaderboard.Submission {
-	return leaderboard.Submission{Member: b.Member, Score: b.Score.Decimal, Data: json.RawMessage(b.Data)}
+	return leaderboard.Submission{Member: b.Member, Score: b.Score.Decimal, Data: json.RawMessage(b.Data), If: b.IfRev.Condition}
 }
 
 // submissions is the body of a submit: one submission, or an array of them.
@@ -281,7 +284,7 @@ func (b *submissions) decode(s *scanner) {
 
 // complete ends the reading of a body that had single in it, or a list.
 func (b *submissions) complete(s *scanner, o *object, single *submission) {
-	alone := o.has("member") || o.has("score") || o.has("data")
+	alone := o.has("member") || o.has("score") || o.has("data") || o.has("if_rev")
 	switch {
 	case s.err != nil:
 	case !b.batch && !alone:

@@ -13,6 +13,7 @@ type route struct {
 	method string
 	path   string
 	write  bool     // needs an API key
+	guards bool     // takes a condition on the entry that it writes
 	query  []string // the parameters that it knows; see parameters
 	limit  int      // what the parameter limit is if it is absent
 
@@ -131,7 +132,7 @@ const (
 // submitFails are the codes of a submit that is refused.
 var submitFails = []leaderboard.Code{
 	"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
-	"empty_batch", "batch_too_large", "board_not_found", "score_below_minimum", "score_above_maximum", "step_too_large",
+	"empty_batch", "batch_too_large", "board_not_found", "score_below_minimum", "score_above_maximum", "step_too_large", "entry_changed",
 }
 
 // routes returns the table. No literal segment of it stands where another route
@@ -171,7 +172,7 @@ func routes() []route {
 			fails:       []leaderboard.Code{"invalid_board", "board_not_found"},
 		},
 		{
-			method: http.MethodPost, path: boardPath + "/scores", write: true, endpoint: take((*API).submit),
+			method: http.MethodPost, path: boardPath + "/scores", write: true, guards: true, endpoint: take((*API).submit),
 			id: "submit-scores", summary: "Submit scores", status: http.StatusOK,
 			description: "One submission, or up to 1,000 that are applied in their order, all or none. What a score does to the one that a member has is the board's policy. " +
 				"The answer comes when the change is durable. A board that does not exist is created with the default settings, unless the server was told not to.",
@@ -180,7 +181,7 @@ func routes() []route {
 		},
 		{
 			method: http.MethodPost, path: boardPath + "/import", write: true,
-			endpoint: endpoint{serve: (*API).importEntries, body: reflect.TypeFor[submission](), bodyType: ndjsonType, answer: reflect.TypeFor[imported](), mediaType: ndjsonType},
+			endpoint: endpoint{serve: (*API).importEntries, body: reflect.TypeFor[importLine](), bodyType: ndjsonType, answer: reflect.TypeFor[imported](), mediaType: ndjsonType},
 			id:       "import-entries", summary: "Set any number of scores", status: http.StatusOK,
 			description: "A body of any length, with an entry on each line: its score replaces what there is, whatever the board's policy. Lines are applied in their order, " +
 				"up to 1,000 of them at once, while the next ones arrive. The answer is a line at most every second that says how far everything is applied and durable, and a last line with " +
@@ -220,20 +221,20 @@ func routes() []route {
 			fails: []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "season_not_found"},
 		},
 		{
-			method: http.MethodPut, path: entryPath, write: true, endpoint: take((*API).putEntry),
+			method: http.MethodPut, path: entryPath, write: true, guards: true, endpoint: take((*API).putEntry),
 			id: "put-entry", summary: "Set a member's score", status: http.StatusOK,
 			description: "Whatever the board's policy and `max_step`: this is an operator's correction. A board that does not exist is created as by a submission.",
 			example:     `{"score": 12, "data": {"name": "Alice"}}`,
 			fails: []leaderboard.Code{
 				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found",
-				"score_below_minimum", "score_above_maximum",
+				"score_below_minimum", "score_above_maximum", "entry_changed",
 			},
 		},
 		{
-			method: http.MethodDelete, path: entryPath, write: true, endpoint: read((*API).deleteEntry),
+			method: http.MethodDelete, path: entryPath, write: true, guards: true, endpoint: read((*API).deleteEntry),
 			id: "delete-entry", summary: "Take a member off a board", status: http.StatusOK,
 			description: "Answers as a submission does; `score` and `rank` are null then.",
-			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found"},
+			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "entry_changed"},
 		},
 		{
 			method: http.MethodGet, path: entryPath + "/around", query: []string{"limit", "season"}, limit: defaultAround, endpoint: readBoard((*API).around),

@@ -229,6 +229,7 @@ type result struct {
 	Rank          nullRank           `json:"rank" doc:"The rank then"`
 	PreviousScore nullScore          `json:"previous_score" doc:"The score just before; null: was not on the board"`
 	PreviousRank  nullRank           `json:"previous_rank" doc:"The rank then"`
+	EntryRev      uint64             `json:"entry_rev,omitzero" doc:"What the member's entry is at when the submission had been applied, for If-Match; absent if it is not on the board"`
 }
 
 func outcomeOf(o leaderboard.Outcome) outcome {
@@ -244,7 +245,7 @@ func resultOf(r leaderboard.Result, view leaderboard.View) result {
 	return result{
 		Member: r.Member, Accepted: r.Accepted, Reason: r.Reason,
 		Score: scoreOf(r.Current, view), Rank: nullRank(r.Current.Rank),
-		PreviousScore: scoreOf(r.Previous, view), PreviousRank: nullRank(r.Previous.Rank),
+		PreviousScore: scoreOf(r.Previous, view), PreviousRank: nullRank(r.Previous.Rank), EntryRev: r.Rev,
 	}
 }
 
@@ -274,7 +275,11 @@ func (r *result) appendFields(to []byte) []byte {
 	to = r.Score.append(appendField(to, "score"))
 	to = r.Rank.append(appendField(to, "rank"))
 	to = r.PreviousScore.append(appendField(to, "previous_score"))
-	return r.PreviousRank.append(appendField(to, "previous_rank"))
+	to = r.PreviousRank.append(appendField(to, "previous_rank"))
+	if r.EntryRev != 0 {
+		to = strconv.AppendUint(appendField(to, "entry_rev"), r.EntryRev, 10)
+	}
+	return to
 }
 
 // entry is a member's place on a board.
@@ -284,12 +289,13 @@ type entry struct {
 	Rank      int        `json:"rank" minimum:"1" doc:"Counted from 1, by the board's rank style"`
 	Data      storedData `json:"data,omitempty" doc:"What was given with a submission"`
 	UpdatedAt timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
+	EntryRev  uint64     `json:"entry_rev,omitzero" doc:"The board's rev at the last accepted change of this entry, for If-Match; absent on a board that shows a ZSET"`
 }
 
 func entryOf(e leaderboard.Entry, decimals int) entry {
 	return entry{
 		Member: e.Member, Score: score{e.Score, decimals}, Rank: e.Rank,
-		Data: storedData(e.Data), UpdatedAt: timestamp{e.UpdatedAt},
+		Data: storedData(e.Data), UpdatedAt: timestamp{e.UpdatedAt}, EntryRev: e.Rev,
 	}
 }
 
@@ -303,10 +309,13 @@ func (e *entry) appendRest(to []byte) []byte {
 	if len(e.Data) > 0 {
 		to = append(appendField(to, "data"), e.Data...)
 	}
-	if e.UpdatedAt.IsZero() {
-		return to
+	if !e.UpdatedAt.IsZero() {
+		to = appendTime(appendField(to, "updated_at"), e.UpdatedAt.Time)
 	}
-	return appendTime(appendField(to, "updated_at"), e.UpdatedAt.Time)
+	if e.EntryRev != 0 {
+		to = strconv.AppendUint(appendField(to, "entry_rev"), e.EntryRev, 10)
+	}
+	return to
 }
 
 // entryList is a page of a board.
@@ -356,6 +365,7 @@ type standing struct {
 	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"The share of the other members, in percent, that do not stand before this one; equals do not where they share a rank, and dense ranks count members too, not scores. 100 for the first, 0 for one whom all stand before"`
 	Data       storedData `json:"data,omitempty" doc:"What was given with a submission"`
 	UpdatedAt  timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
+	EntryRev   uint64     `json:"entry_rev,omitzero" doc:"The board's rev at the last accepted change of this entry, for If-Match; absent on a board that shows a ZSET"`
 	Position
 }
 
@@ -363,12 +373,12 @@ func standingOf(p leaderboard.Page) standing {
 	e := entryOf(p.Entries[0], p.Board.Decimals)
 	return standing{
 		Member: e.Member, Score: e.Score, Rank: e.Rank, Percentile: p.Percentile(p.Entries[0]),
-		Data: e.Data, UpdatedAt: e.UpdatedAt, Position: positionOf(p.View),
+		Data: e.Data, UpdatedAt: e.UpdatedAt, EntryRev: e.EntryRev, Position: positionOf(p.View),
 	}
 }
 
 func (s standing) appendJSON(to []byte) []byte {
-	e := entry{Member: s.Member, Score: s.Score, Rank: s.Rank, Data: s.Data, UpdatedAt: s.UpdatedAt}
+	e := entry{Member: s.Member, Score: s.Score, Rank: s.Rank, Data: s.Data, UpdatedAt: s.UpdatedAt, EntryRev: s.EntryRev}
 	to = append(to, '{')
 	to = e.appendPlace(to)
 	to = strconv.AppendFloat(appendField(to, "percentile"), s.Percentile, 'f', -1, 64)
@@ -417,6 +427,7 @@ type selected struct {
 	Percentile float64    `json:"percentile" minimum:"0" maximum:"100" doc:"As that of one entry"`
 	Data       storedData `json:"data,omitempty" doc:"What was given with a submission"`
 	UpdatedAt  timestamp  `json:"updated_at,omitzero" doc:"When the entry last changed; absent on a board that shows a ZSET"`
+	EntryRev   uint64     `json:"entry_rev,omitzero" doc:"The board's rev at the last accepted change of this entry, for If-Match; absent on a board that shows a ZSET"`
 }
 
 func selectionOf(s leaderboard.Selection) selection {
@@ -425,7 +436,7 @@ func selectionOf(s leaderboard.Selection) selection {
 		e := entryOf(s.Entries[i], s.Board.Decimals)
 		found.Entries[i] = selected{
 			Member: e.Member, Score: e.Score, Rank: e.Rank, Place: i + 1, Percentile: s.Percentile(s.Entries[i]),
-			Data: e.Data, UpdatedAt: e.UpdatedAt,
+			Data: e.Data, UpdatedAt: e.UpdatedAt, EntryRev: e.EntryRev,
 		}
 	}
 	return found
@@ -440,7 +451,7 @@ func (s selection) appendJSON(to []byte) []byte {
 			to = append(to, ',')
 		}
 		one := &s.Entries[i]
-		e := entry{Member: one.Member, Score: one.Score, Rank: one.Rank, Data: one.Data, UpdatedAt: one.UpdatedAt}
+		e := entry{Member: one.Member, Score: one.Score, Rank: one.Rank, Data: one.Data, UpdatedAt: one.UpdatedAt, EntryRev: one.EntryRev}
 		to = append(to, '{')
 		to = e.appendPlace(to)
 		to = appendInt(to, "position", one.Place)

@@ -27,6 +27,7 @@ const (
 	CodeMemberNotFound     Code = "member_not_found"       // the member is not on the board
 	CodeSeasonNotFound     Code = "season_not_found"       //
 	CodeImmutableSetting   Code = "immutable_setting"      // a setting that is fixed at the board's creation
+	CodeEntryChanged       Code = "entry_changed"          // an entry is not at the rev that an operation asks for
 	CodeReadOnly           Code = "read_only"              // the board shows what another program writes
 	CodeOnceReused         Code = "idempotency_key_reused" // a name belongs to another request
 	CodeStorageUnavailable Code = "storage_unavailable"    // the store does not take writes for now; try again
@@ -70,6 +71,7 @@ var (
 	ErrBoardExists        = &Error{Code: CodeBoardExists, Message: "board exists"}
 	ErrMemberNotFound     = &Error{Code: CodeMemberNotFound, Message: "member not found"}
 	ErrSeasonNotFound     = &Error{Code: CodeSeasonNotFound, Message: "season not found"}
+	ErrEntryChanged       = &Error{Code: CodeEntryChanged, Message: "entry has changed"}
 	ErrReadOnly           = &Error{Code: CodeReadOnly, Message: "board is read-only"}
 	ErrOnceReused         = &Error{Code: CodeOnceReused, Message: "the key was used for another request"}
 	ErrStorageUnavailable = &Error{Code: CodeStorageUnavailable, Message: "storage unavailable"}

@@ -57,6 +57,11 @@ type Submission struct {
 	Member string
 	Score  Decimal
 	Data   json.RawMessage // nil keeps what the entry has, null removes it, an object replaces it
+	If     Condition       // what must hold of the entry; else [ErrEntryChanged]
+}
+
+func (sub *Submission) op(board string, kind Kind) Op {
+	return Op{Board: board, Kind: kind, Member: sub.Member, Score: sub.Score, Data: sub.Data, If: sub.If}
 }
 
 // BoardSubmission is a score that a member made on one of many boards.
@@ -122,7 +127,7 @@ func (s *Service) Submit(ctx context.Context, board string, submissions []Submis
 func (s *Service) SubmitOnce(ctx context.Context, name, board string, submissions []Submission) (Outcome, error) {
 	ops := make([]Op, len(submissions))
 	for i, sub := range submissions {
-		ops[i] = Op{Board: board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
+		ops[i] = sub.op(board, Submit)
 	}
 	return s.apply(ctx, name, ops)
 }
@@ -133,7 +138,7 @@ func (s *Service) SubmitOnce(ctx context.Context, name, board string, submission
 func (s *Service) SubmitAcross(ctx context.Context, submissions []BoardSubmission) (Outcome, error) {
 	ops := make([]Op, len(submissions))
 	for i, sub := range submissions {
-		ops[i] = Op{Board: sub.Board, Kind: Submit, Member: sub.Member, Score: sub.Score, Data: sub.Data}
+		ops[i] = sub.op(sub.Board, Submit)
 	}
 	if err := checkAll(ops); err != nil {
 		return Outcome{}, err
@@ -143,14 +148,14 @@ func (s *Service) SubmitAcross(ctx context.Context, submissions []BoardSubmissio
 
 // Set gives a member a score whatever the policy, as an operator's correction.
 func (s *Service) Set(ctx context.Context, board string, sub Submission) (Outcome, error) {
-	return s.apply(ctx, "", []Op{{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}})
+	return s.apply(ctx, "", []Op{sub.op(board, Set)})
 }
 
 // SetAll gives members scores whatever the policy, in their order, all or none.
 func (s *Service) SetAll(ctx context.Context, board string, submissions []Submission) (Outcome, error) {
 	ops := make([]Op, len(submissions))
 	for i, sub := range submissions {
-		ops[i] = Op{Board: board, Kind: Set, Member: sub.Member, Score: sub.Score, Data: sub.Data}
+		ops[i] = sub.op(board, Set)
 	}
 	return s.apply(ctx, "", ops)
 }
@@ -158,7 +163,13 @@ func (s *Service) SetAll(ctx context.Context, board string, submissions []Submis
 // Remove takes a member off a board. It returns [ErrBoardNotFound] or
 // [ErrMemberNotFound].
 func (s *Service) Remove(ctx context.Context, board, member string) (Outcome, error) {
-	return s.apply(ctx, "", []Op{{Board: board, Kind: Remove, Member: member}})
+	return s.RemoveIf(ctx, board, member, Condition{})
+}
+
+// RemoveIf is Remove under a condition; if that does not hold, it returns
+// [ErrEntryChanged].
+func (s *Service) RemoveIf(ctx context.Context, board, member string, condition Condition) (Outcome, error) {
+	return s.apply(ctx, "", []Op{{Board: board, Kind: Remove, Member: member, If: condition}})
 }
 
 // apply carries out operations, under a name unless that is empty.
@@ -204,7 +215,14 @@ func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
 		if op.Board != id || op.Kind == Remove {
 			continue
 		}
-		record, _, err := board.Decide(op, records[op.Member])
+		var err error
+		if records[op.Member] == nil {
+			err = op.CheckRev(0)
+		}
+		var record Record
+		if err == nil {
+			record, _, err = board.Decide(op, records[op.Member])
+		}
 		if err != nil {
 			return &BatchError{Index: i, Op: op, Err: err}
 		}

@@ -83,8 +83,8 @@ func TestServiceSubmitsCompactAndStamped(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantResults := []leaderboard.Result{
-		{Member: "alice", Accepted: true, Current: leaderboard.Standing{Score: 5, Rank: 1}},
-		{Member: "bob", Accepted: true, Current: leaderboard.Standing{Score: 7, Rank: 1}},
+		{Member: "alice", Accepted: true, Rev: 2, Current: leaderboard.Standing{Score: 5, Rank: 1}},
+		{Member: "bob", Accepted: true, Rev: 3, Current: leaderboard.Standing{Score: 7, Rank: 1}},
 	}
 	if diff := cmp.Diff(wantResults, outcome.Results); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
@@ -93,7 +93,7 @@ func TestServiceSubmitsCompactAndStamped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := leaderboard.Entry{Member: "alice", Score: 5, Rank: 2, Seq: 2, Data: json.RawMessage(`{"name":"Alice"}`), UpdatedAt: stamped}
+	want := leaderboard.Entry{Member: "alice", Score: 5, Rank: 2, Seq: 2, Rev: 2, Data: json.RawMessage(`{"name":"Alice"}`), UpdatedAt: stamped}
 	if diff := cmp.Diff([]leaderboard.Entry{want}, page.Entries); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}

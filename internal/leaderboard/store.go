@@ -131,6 +131,10 @@ type Op struct {
 	Member string
 	Score  Decimal         // of Submit and Set
 	Data   json.RawMessage // of Submit and Set: nil keeps what the entry has, null removes it, an object replaces it
+
+	// If is looked at first, on the entry that the operations before this one leave.
+	// If it does not hold, the batch fails.
+	If Condition
 }
 
 // Batch is operations that are carried out together, on one board or many.
@@ -176,7 +180,7 @@ const OnceTTL = 24 * time.Hour
 const MaxOnce = 256
 
 // BatchError says which operation of a batch failed. Behind it is an [Error]:
-// [ErrBoardNotFound], [ErrReadOnly], [ErrMemberNotFound] (of Remove), or one with the code
+// [ErrBoardNotFound], [ErrReadOnly], [ErrEntryChanged], [ErrMemberNotFound] (of Remove), or one with the code
 // [CodeTooManyDecimals], [CodeScoreOutOfRange], [CodeScoreBelowMinimum], [CodeScoreAboveMaximum]
 // or [CodeStepTooLarge].
 type BatchError struct {
@@ -209,6 +213,7 @@ type Result struct {
 	Reason   Reason   // why not
 	Current  Standing // the member's standing when the operation was done, before the next one of its batch
 	Previous Standing // the one before the operation
+	Rev      uint64   // of the member's entry with Current, as [Entry] has it; 0: not on the board, or nobody knows any more
 }
 
 // Reason says why an operation changed nothing, which is not an error.
@@ -295,6 +300,7 @@ type Entry struct {
 	Rank      int             // 1-based, by the board's rank style
 	Better    int             // on a board with dense ranks, which do not tell: how many members have a strictly better score; else 0
 	Seq       uint64          // the rev at which the member reached Score; orders ties
+	Rev       uint64          // the rev of the last accepted change of the entry; 0 on a board with a ZSet
 	Data      json.RawMessage // a compact JSON object, or nil; not to be changed
 	UpdatedAt time.Time       // of the last accepted change, in whole milliseconds; zero if nobody knows
 }

@@ -28,7 +28,7 @@ func Fill(ctx context.Context, dir string, n int) error {
 	for i := range n {
 		st.rev++
 		key = appendEntryKey(key[:0], st.number, st.season, fmt.Sprintf("player-%010d", i))
-		value = appendEntry(value[:0], rng.Int64N(1e6), st.rev, int64(1.7e12)+int64(i), nil)
+		value = appendEntry(value[:0], rng.Int64N(1e6), st.rev, st.rev, int64(1.7e12)+int64(i), nil)
 		if err := batch.Set(key, value, nil); err != nil {
 			return err
 		}

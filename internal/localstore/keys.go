@@ -272,44 +272,59 @@ func parseState(id string, value []byte) (state, error) {
 	return s, s.settings.Validate()
 }
 
-const entryHasData = 1
+// The flags that begin an entry.
+const (
+	entryHasData    = 1 << iota
+	entryHasRev     // its last change is not the one that gave it its score
+	knownEntryFlags = 1<<iota - 1
+)
 
 // appendEntry writes
 //
-//	flags, seq, score as a varint, updated at in ms [, data]
+//	flags, seq, score as a varint, updated at in ms [, rev less seq] [, data]
 //
 // where the first byte is the flags, and the rest uvarints unless said otherwise.
-func appendEntry(dst []byte, score int64, seq uint64, updated int64, data json.RawMessage) []byte {
+func appendEntry(dst []byte, score int64, seq, rev uint64, updated int64, data json.RawMessage) []byte {
 	var flags byte
 	if data != nil {
 		flags = entryHasData
+	}
+	if rev != seq {
+		flags |= entryHasRev
 	}
 	dst = append(dst, flags)
 	dst = binary.AppendUvarint(dst, seq)
 	dst = binary.AppendVarint(dst, score)
 	dst = binary.AppendVarint(dst, updated)
+	if rev != seq {
+		dst = binary.AppendUvarint(dst, rev-seq)
+	}
 	return append(dst, data...)
 }
 
 // parseEntry reads an entry; data is a part of value.
-func parseEntry(value []byte) (score int64, seq uint64, updated int64, data []byte, err error) {
-	if len(value) == 0 || value[0] > entryHasData {
-		return 0, 0, 0, nil, errors.New("unknown flags")
+func parseEntry(value []byte) (score int64, seq, rev uint64, updated int64, data []byte, err error) {
+	if len(value) == 0 || value[0]&^knownEntryFlags != 0 {
+		return 0, 0, 0, 0, nil, errors.New("unknown flags")
 	}
 	r := reader{value[1:]}
 	seq, score, updated = r.uvarint(), r.varint(), r.varint()
+	rev = seq
+	if value[0]&entryHasRev != 0 {
+		rev += r.uvarint()
+	}
 	switch {
 	case r.rest == nil:
-		return 0, 0, 0, nil, errCutShort
-	case value[0] == entryHasData:
+		return 0, 0, 0, 0, nil, errCutShort
+	case value[0]&entryHasData != 0:
 		if len(r.rest) == 0 {
-			return 0, 0, 0, nil, errCutShort
+			return 0, 0, 0, 0, nil, errCutShort
 		}
 		data = r.rest
 	case len(r.rest) > 0:
-		return 0, 0, 0, nil, errTooLong
+		return 0, 0, 0, 0, nil, errTooLong
 	}
-	return score, seq, updated, data, nil
+	return score, seq, rev, updated, data, nil
 }
 
 var (

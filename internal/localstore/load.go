@@ -230,6 +230,7 @@ type loader struct {
 	rows    []row
 	members [][]byte // one behind the other, in pieces
 	data    map[uint64]json.RawMessage
+	revs    map[uint64]uint64 // of entries whose rev is not their seq
 
 	// What makes a score and a seq numbers by which rows are sorted, and back.
 	scoreFlip, seqFlip uint64
@@ -258,6 +259,7 @@ func (l *loader) begin(b *board) {
 	l.rows = slices.Grow(l.rows[:0], b.total)
 	l.members = l.members[:0]
 	l.data = make(map[uint64]json.RawMessage)
+	l.revs = nil
 	o := order(b.settings)
 	l.scoreFlip, l.seqFlip = 1<<63, 0 // a negative number is below a positive one
 	if !o.Ascending {
@@ -269,7 +271,7 @@ func (l *loader) begin(b *board) {
 }
 
 func (l *loader) add(member, value []byte) error {
-	score, seq, updated, data, err := parseEntry(value)
+	score, seq, rev, updated, data, err := parseEntry(value)
 	if err != nil {
 		return err
 	}
@@ -287,6 +289,12 @@ func (l *loader) add(member, value []byte) error {
 	l.rows = append(l.rows, row{uint64(score) ^ l.scoreFlip, seq ^ l.seqFlip, updated, at})
 	if data != nil {
 		l.data[at] = bytes.Clone(data)
+	}
+	if rev != seq {
+		if l.revs == nil {
+			l.revs = make(map[uint64]uint64)
+		}
+		l.revs[at] = rev
 	}
 	return nil
 }
@@ -321,6 +329,9 @@ func (l *loader) finish(b *board) error {
 	for i := range l.rows { // slots are given in order of input
 		r := &l.rows[i]
 		b.updated.set(uint32(i), r.updated)
+		if rev, ok := l.revs[r.member]; ok {
+			b.setRev(uint32(i), 0, rev)
+		}
 		if len(l.data) > 0 {
 			if data := l.data[r.member]; data != nil {
 				b.data[uint32(i)] = data

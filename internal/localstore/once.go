@@ -161,12 +161,13 @@ const (
 	resultAccepted = 1 << iota
 	resultBefore   // the member was on the board
 	resultAfter    // the member is on the board
+	resultRev      // the rev of its entry is told
 )
 
 // appendOutcome writes what a request is answered:
 //
 //	boards, then of each: length and id, length and state; results, then of each:
-//	flags [, score before, rank before] [, score after, rank after] [, length and reason]
+//	flags [, score before, rank before] [, score after, rank after] [, rev] [, length and reason]
 //
 // each number as a uvarint, but scores as varints and flags as a byte.
 func (r *request) appendOutcome(dst []byte) []byte {
@@ -200,12 +201,18 @@ func appendResult(dst []byte, res *leaderboard.Result) []byte {
 	if res.Current.Rank != 0 {
 		flags |= resultAfter
 	}
+	if res.Rev != 0 {
+		flags |= resultRev
+	}
 	dst = append(dst, flags)
 	for _, st := range []leaderboard.Standing{res.Previous, res.Current} {
 		if st.Rank != 0 {
 			dst = binary.AppendVarint(dst, st.Score)
 			dst = binary.AppendUvarint(dst, uint64(st.Rank))
 		}
+	}
+	if res.Rev != 0 {
+		dst = binary.AppendUvarint(dst, res.Rev)
 	}
 	if !res.Accepted {
 		dst = appendSized(dst, []byte(res.Reason))
@@ -268,6 +275,9 @@ func (r *reader) result() (res leaderboard.Result) {
 	}
 	if flags&resultAfter != 0 {
 		res.Current = leaderboard.Standing{Score: r.varint(), Rank: int(r.uvarint())}
+	}
+	if flags&resultRev != 0 {
+		res.Rev = r.uvarint()
 	}
 	if res.Accepted = flags&resultAccepted != 0; !res.Accepted {
 		res.Reason = leaderboard.Reason(r.sized())

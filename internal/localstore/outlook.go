@@ -64,7 +64,7 @@ func (g *group) foresee() {
 // foresee moves the member in the outlook of its board, if there is one, and
 // returns what will come of the step.
 func (st *step) foresee() leaderboard.Result {
-	res := leaderboard.Result{Member: st.op.Member, Accepted: st.accepted, Reason: st.reason}
+	res := leaderboard.Result{Member: st.op.Member, Accepted: st.accepted, Reason: st.reason, Rev: st.entryRev}
 	o := st.plan.outlook
 	if o == nil {
 		return res

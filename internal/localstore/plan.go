@@ -59,6 +59,7 @@ type cell struct {
 	dirty   bool // differs from what memory has
 	score   int64
 	seq     uint64
+	rev     uint64 // of the entry's last change
 	updated int64
 	data    json.RawMessage
 }
@@ -76,6 +77,7 @@ type step struct {
 	seq      uint64
 	data     json.RawMessage
 	rev      uint64 // of the board, then
+	entryRev uint64 // of the entry, if there is one then
 }
 
 // undo is what a batch that fails has to put back.
@@ -284,7 +286,12 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single boo
 	}
 	i := p.cell(op.Member)
 	c := &p.cells[i]
-	st := step{plan: p, op: op, had: c.present, was: c.score, wasSeq: c.seq}
+	st := step{plan: p, op: op, had: c.present, was: c.score, wasSeq: c.seq, entryRev: c.rev}
+	if op.If.Valid {
+		if err := op.CheckRev(c.rev); err != nil {
+			return err
+		}
+	}
 	var next leaderboard.Record
 	if op.Kind == leaderboard.Remove {
 		if !c.present {
@@ -326,10 +333,10 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single boo
 		if op.Data != nil {
 			next.Data = bytes.Clone(next.Data) // the caller's own
 		}
-		c.present, c.dirty = true, true
+		c.present, c.dirty, c.rev = true, true, p.rev
 		c.score, c.data, c.updated = next.Score, next.Data, updated
 	}
-	st.accepted, st.score, st.seq, st.data, st.rev = true, c.score, c.seq, c.data, p.rev
+	st.accepted, st.score, st.seq, st.data, st.rev, st.entryRev = true, c.score, c.seq, c.data, p.rev, c.rev
 	g.steps = append(g.steps, st)
 	return nil
 }
@@ -354,7 +361,7 @@ func (p *boardPlan) cell(member string) int {
 		c.dirty = false
 	} else if e, ok := p.board.ranks.Get(member); ok {
 		c.present, c.score, c.seq = true, e.Score, e.Seq
-		c.updated, c.data = p.board.updated.get(e.Slot), p.board.data[e.Slot]
+		c.updated, c.data, c.rev = p.board.updated.get(e.Slot), p.board.data[e.Slot], p.board.entryRev(e)
 	}
 	p.cells = append(p.cells, c)
 	p.index[member] = int32(len(p.cells) - 1)
@@ -408,7 +415,7 @@ func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
 	if !c.present {
 		return b.Delete(g.key, nil)
 	}
-	g.value = appendEntry(g.value[:0], c.score, c.seq, c.updated, c.data)
+	g.value = appendEntry(g.value[:0], c.score, c.seq, c.rev, c.updated, c.data)
 	return b.Set(g.key, g.value, nil)
 }
 
@@ -467,7 +474,7 @@ func (s *Store) applyDelete(r *request) {
 	defer b.mu.Unlock()
 	s.metrics.entries.Add(-int64(b.ranks.Len()))
 	b.deleted, b.rev, b.total = true, r.rev, 0
-	b.ranks, b.updated, b.data = zset.New(zset.Order{}), column{}, nil
+	b.ranks, b.updated, b.data, b.revs = zset.New(zset.Order{}), column{}, nil, nil
 	i, _ := slices.BinarySearch(s.ids, r.plan.id)
 	s.ids = slices.Delete(s.ids, i, i+1)
 	s.metrics.boards.Store(int64(len(s.ids)))
@@ -508,7 +515,7 @@ func (g *group) applyBatch(r *request) {
 
 func (st *step) apply(updated int64) leaderboard.Result {
 	b, member := st.plan.board, st.op.Member
-	res := leaderboard.Result{Member: member, Accepted: st.accepted, Reason: st.reason}
+	res := leaderboard.Result{Member: member, Accepted: st.accepted, Reason: st.reason, Rev: st.entryRev}
 	if st.had {
 		res.Previous = b.standing(member, st.was)
 	}
@@ -519,7 +526,7 @@ func (st *step) apply(updated int64) leaderboard.Result {
 	case st.op.Kind == leaderboard.Remove:
 		b.remove(member)
 	default:
-		b.put(member, st.score, st.seq, updated, st.data)
+		b.put(member, st.score, st.seq, st.entryRev, updated, st.data)
 		res.Current = b.standing(member, st.score)
 	}
 	b.rev = st.rev

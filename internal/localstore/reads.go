@@ -20,6 +20,7 @@ type board struct {
 	ranks   *zset.Set
 	updated column                     // by slot: when the entry changed last, in ms
 	data    map[uint32]json.RawMessage // by slot, of those who have some
+	revs    map[uint32]uint64          // by slot: the rev of the last change, of those for whom that is not their Seq
 }
 
 func newBoard(s state) *board {
@@ -50,7 +51,7 @@ func (c *column) set(slot uint32, v int64) {
 func (c *column) get(slot uint32) int64 { return c.pieces[slot/pieceLen][slot%pieceLen] }
 
 // put gives a member an entry.
-func (b *board) put(member string, score int64, seq uint64, updated int64, data json.RawMessage) {
+func (b *board) put(member string, score int64, seq, rev uint64, updated int64, data json.RawMessage) {
 	slot := b.ranks.Set(member, score, seq)
 	b.updated.set(slot, updated)
 	if data != nil {
@@ -58,6 +59,27 @@ func (b *board) put(member string, score int64, seq uint64, updated int64, data 
 	} else {
 		delete(b.data, slot)
 	}
+	b.setRev(slot, seq, rev)
+}
+
+// setRev notes the rev of the last change of the entry with a slot.
+func (b *board) setRev(slot uint32, seq, rev uint64) {
+	if rev == seq {
+		delete(b.revs, slot)
+		return
+	}
+	if b.revs == nil {
+		b.revs = make(map[uint32]uint64)
+	}
+	b.revs[slot] = rev
+}
+
+// entryRev returns the rev of the last change of an entry.
+func (b *board) entryRev(e zset.Entry) uint64 {
+	if rev, ok := b.revs[e.Slot]; ok {
+		return rev
+	}
+	return e.Seq
 }
 
 // remove takes a member's entry away.
@@ -67,6 +89,7 @@ func (b *board) remove(member string) {
 		return
 	}
 	delete(b.data, e.Slot)
+	delete(b.revs, e.Slot)
 	b.ranks.Remove(member)
 }
 
@@ -99,6 +122,7 @@ func (b *board) entry(e zset.Entry, rank int) leaderboard.Entry {
 		Score:     e.Score,
 		Rank:      rank,
 		Seq:       e.Seq,
+		Rev:       b.entryRev(e),
 		Data:      b.data[e.Slot],
 		UpdatedAt: time.UnixMilli(b.updated.get(e.Slot)).UTC(),
 	}

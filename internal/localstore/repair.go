@@ -173,7 +173,7 @@ func (s *Store) remembered(key []byte, byNumber map[uint32]*board) ([]byte, erro
 			return nil, nil
 		}
 		if e, ok := b.ranks.Get(string(member)); ok {
-			return appendEntry(nil, e.Score, e.Seq, b.updated.get(e.Slot), b.data[e.Slot]), nil
+			return appendEntry(nil, e.Score, e.Seq, b.entryRev(e), b.updated.get(e.Slot), b.data[e.Slot]), nil
 		}
 	case garbagePrefix:
 		number, err := parseGarbageKey(key)

@@ -106,7 +106,12 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 	p = binary.BigEndian.AppendUint16(p, uint16(len(batches)))
 	n := 0
 	for _, batch := range batches {
-		p = binary.BigEndian.AppendUint16(p, uint16(len(batch.Ops)))
+		conditions := hasConditions(batch.Ops)
+		ops := uint16(len(batch.Ops))
+		if conditions {
+			ops |= withConditions
+		}
+		p = binary.BigEndian.AppendUint16(p, ops)
 		p = binary.BigEndian.AppendUint64(p, uint64(batch.At.UnixMilli()))
 		if batch.Once == "" {
 			p = append(p, 0, 0)
@@ -137,6 +142,9 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 				texts = append(texts, string(op.Data))
 			}
 			p = binary.BigEndian.AppendUint64(p, math.Float64bits(float64(encoded.scaled)))
+			if conditions {
+				p = appendCondition(p, op.If, e.boards[encoded.board])
+			}
 		}
 	}
 	e.packed = p
@@ -368,11 +376,15 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 		if flags&4 != 0 {
 			result.Previous = leaderboard.Standing{Score: had, Rank: before + 1}
 		}
+		if flags&8 != 0 {
+			result.Rev = uint64(r.score())
+		}
 		switch flags & 3 {
 		case 0:
 			result.Reason = leaderboard.NotBetter
 			result.Current = result.Previous
 		case 1, 2:
+			result.Rev = b.rev + 1
 			score := encoded.scaled
 			if flags&4 != 0 && encoded.kind == kindSubmit && b.settings.board.Policy == leaderboard.Sum {
 				score += had
@@ -429,6 +441,11 @@ func (e *encoder) readFailure(r *reader, why byte, batch leaderboard.Batch, firs
 		return &lockedError{b.lock}
 	case 'N':
 		failed.Err = boardNotFound(op.Board)
+	case 'C':
+		failed.Err = op.CheckRev(uint64(had))
+		if failed.Err == nil {
+			return fmt.Errorf("condition of member %q on board %q: %w", op.Member, op.Board, errAnswer)
+		}
 	case 'M':
 		failed.Err = memberNotFound(op.Member, op.Board)
 	case 'X':

@@ -81,7 +81,7 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 	lost("race", 3, func() error {
 		outcome, err := submit(t.Context(), s, "race", "ann", 5)
 		want := []leaderboard.Result{{
-			Member: "ann", Accepted: true,
+			Member: "ann", Accepted: true, Rev: 3,
 			Previous: leaderboard.Standing{Score: 1, Rank: 1}, Current: leaderboard.Standing{Score: 6, Rank: 1},
 		}}
 		if diff := cmp.Diff(want, outcome.Results); err == nil && diff != "" {

@@ -64,6 +64,9 @@ func readKept(r *reader, batch leaderboard.Batch) (leaderboard.Outcome, error) {
 	for _, op := range batch.Ops {
 		flags, had, before, after := r.byte(), r.score(), int(r.uint32()), int(r.uint32())
 		result := leaderboard.Result{Member: op.Member, Accepted: flags&3 != 0}
+		if flags&8 != 0 {
+			result.Rev = uint64(r.score())
+		}
 		if flags&4 != 0 {
 			result.Previous = leaderboard.Standing{Score: had, Rank: before + 1}
 		}
@@ -79,5 +82,25 @@ func readKept(r *reader, batch leaderboard.Batch) (leaderboard.Outcome, error) {
 	if r.bad {
 		return leaderboard.Outcome{}, errAnswer
 	}
+	numberKept(&outcome, batch)
 	return outcome, nil
+}
+
+// numberKept fills in the revs of the entries that a batch changed: each change was
+// one of its board, the last of which the board's rev is of.
+func numberKept(outcome *leaderboard.Outcome, batch leaderboard.Batch) {
+	revs := make(map[string]uint64, len(outcome.Boards))
+	for i := range outcome.Boards {
+		revs[outcome.Boards[i].Board.ID] = outcome.Boards[i].Rev
+	}
+	for i := len(outcome.Results) - 1; i >= 0; i-- {
+		result, board := &outcome.Results[i], batch.Ops[i].Board
+		if !result.Accepted {
+			continue
+		}
+		if result.Current.Rank != 0 {
+			result.Rev = revs[board]
+		}
+		revs[board]--
+	}
 }

@@ -324,6 +324,10 @@ func readEntry(b *leaderboard.Board, member, text string) (leaderboard.Entry, er
 	if b.Ties == leaderboard.LatestTie {
 		e.Seq = maxSeq - e.Seq
 	}
+	e.Rev = e.Seq
+	if len(r.rest) >= 8 && r.rest[0] == 0 {
+		e.Rev = r.uint64()
+	}
 	if r.rest != "" {
 		e.Data = json.RawMessage(r.rest)
 	}

@@ -233,6 +233,9 @@ func (m *machine) apply(t *rapid.T, n int) {
 				op.Data = []byte(data)
 			}
 		}
+		if rapid.IntRange(0, 7).Draw(t, "if") == 0 {
+			op.If = leaderboard.IfRev(m.revOf(t, op))
+		}
 		batch.Ops = append(batch.Ops, op)
 	}
 	if batch.Once != "" && rapid.Bool().Draw(t, "digest") {
@@ -256,11 +259,20 @@ func (m *machine) apply(t *rapid.T, n int) {
 	}
 }
 
+// revOf returns the rev that an operation's entry is at, or mostly.
+func (m *machine) revOf(t *rapid.T, op leaderboard.Op) uint64 {
+	page, err := m.model.Lookup(m.ctx, leaderboard.Ref{Board: op.Board}, []string{op.Member})
+	if err != nil || rapid.IntRange(0, 3).Draw(t, "other rev") == 0 {
+		return rapid.Uint64Range(0, 9).Draw(t, "rev")
+	}
+	return page.Entries[0].Rev
+}
+
 // digestOf is the same for the same operations.
 func digestOf(ops []leaderboard.Op) leaderboard.Digest {
 	h := fnv.New128a()
 	for _, op := range ops {
-		fmt.Fprintf(h, "%q %d %q %s %q\n", op.Board, op.Kind, op.Member, op.Score, op.Data)
+		fmt.Fprintf(h, "%q %d %q %s %q %v\n", op.Board, op.Kind, op.Member, op.Score, op.Data, op.If)
 	}
 	return leaderboard.Digest(h.Sum(nil))
 }

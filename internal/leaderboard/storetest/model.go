@@ -258,6 +258,12 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, error) {
 	result := leaderboard.Result{Member: op.Member, Previous: b.standing(op.Member)}
 	i := slices.IndexFunc(b.entries, func(e leaderboard.Entry) bool { return e.Member == op.Member })
+	if i >= 0 {
+		result.Rev = b.entries[i].Rev
+	}
+	if op.If.Valid && op.If.Rev != result.Rev {
+		return leaderboard.Result{}, leaderboard.ErrEntryChanged
+	}
 
 	if op.Kind == leaderboard.Remove {
 		if i < 0 {
@@ -265,7 +271,7 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 		}
 		b.entries = slices.Delete(b.entries, i, i+1)
 		b.rev++
-		result.Accepted = true
+		result.Accepted, result.Rev = true, 0
 		return result, nil
 	}
 
@@ -307,13 +313,13 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 		e.Score = score
 		e.Seq = b.rev
 	}
-	e.UpdatedAt = at
+	e.Rev, e.UpdatedAt = b.rev, at
 	if string(op.Data) == "null" {
 		e.Data = nil
 	} else if op.Data != nil {
 		e.Data = op.Data
 	}
-	result.Accepted = true
+	result.Accepted, result.Rev = true, b.rev
 	result.Current = b.standing(op.Member)
 	return result, nil
 }

@@ -46,7 +46,7 @@ func TestSuiteCatchesMutants(t *testing.T) {
 // TestStateMachineCatchesMutants shows the same of the state machine, for what
 // one caller alone can see.
 func TestStateMachineCatchesMutants(t *testing.T) {
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "1", "rapid.checks": "400"} {
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "1", "rapid.checks": "1000"} {
 		before := flag.Lookup(name).Value.String()
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -628,6 +628,24 @@ var mutants = []mutant{
 				}
 				return outcome, err
 			}}
+		},
+	},
+	{
+		name: "conditions are not looked at", caughtBy: "Condition/an operation is carried out if its entry is at the rev that it names, and else nothing is",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				b.Ops = slices.Clone(b.Ops)
+				for i := range b.Ops {
+					b.Ops[i].If = leaderboard.Condition{}
+				}
+				return m.Apply(ctx, b)
+			}}
+		},
+	},
+	{
+		name: "an entry is at the rev of its score", caughtBy: "Condition/an entry tells the rev of its last accepted change, also where that leaves its score",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: spoil(m, true, func(_ *board, e *leaderboard.Entry, _ leaderboard.Op, _ leaderboard.Result) { e.Rev = e.Seq })}
 		},
 	},
 	{

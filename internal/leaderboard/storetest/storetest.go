@@ -46,6 +46,7 @@ var groups = []group{
 	{"Apply", applyChecks},
 	{"Batch", batchChecks},
 	{"Bounds", boundsChecks},
+	{"Condition", conditionChecks},
 	{"Once", onceChecks},
 	{"Read", readChecks},
 	{"ChangeLog", changeLogChecks},

@@ -8,11 +8,11 @@
 -- Answers 'G' (look at the server first), 'L' and the time (too late), 'S'
 -- (a later call of the lane has been answered), or head, I8I8 time and number of
 -- the last log entry, the boards, and what became of each batch: 'O' and for each operation >B flag (0 nothing
--- better, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before), d score before, I4I4 ranks
--- before and after, 0-based; of a batch with a digest 'V', Bc0 epoch, I2 how many boards, for each Bc0 id, I8 rev,
+-- better, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before; +8 if the rev follows), d score before, I4I4 ranks
+-- before and after, 0-based, d rev of the entry; of a batch with a digest 'V', Bc0 epoch, I2 how many boards, for each Bc0 id, I8 rev,
 -- I4 entries, I2c0 settings, I2 how many operations and for each the same with d score after behind it; 'R' the name was used;
--- 'D' for a batch with another digest; 'W', I4c0 what is kept of it; or why not ('N' no board, 'M' no member, 'X' score, 'T' settings, 'L' lock) with
--- I2 index of the operation, B whether the member is there, d its score.
+-- 'D' for a batch with another digest; 'W', I4c0 what is kept of it; or why not ('N' no board, 'M' no member, 'X' score, 'C' condition, 'T' settings, 'L' lock) with
+-- I2 index of the operation, B whether the member is there, d its score, or by a condition its rev.
 -- A call that was answered is answered again with the same words.
 
 local epoch, n, last = begin()
@@ -39,12 +39,12 @@ load(ARGV, 3, 4, nil)
 local list = ARGV[4]
 local count, pos = unpack_struct('>I2', list)
 for _ = 1, count do
-  local ops, ms, name, digest
-  ops, ms, name, digest, pos = header(list, pos)
-  if decide(ops, ms, name, digest, pos) then
+  local ops, ms, name, digest, size
+  ops, ms, name, digest, pos, size = header(list, pos)
+  if decide(ops, ms, name, digest, pos, size) then
     carry_out(ops, name, digest, epoch)
   end
-  pos = pos + 13 * ops
+  pos = pos + size * ops
 end
 local at, to = write(KEYS[2], ARGV[2], us, n, last)
 if to == n then

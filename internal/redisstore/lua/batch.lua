@@ -8,16 +8,18 @@
 --            B whether the latest of equals stands first, B rank style (0 ordinal, 1 competition, 2 dense), d largest score,
 --            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step]
 --   A[o+1]   batches: I2 how many, then for each
---            >I2 how many operations, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
+--            >I2 how many operations, + 2^15 if they have conditions, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
 --            name, or 0; + 2^15 if c16 the digest of the batch follows; then for each operation
 --            >B kind (0 submit, 1 set, 2 remove, 3 with a score that the board cannot have),
---            I2 index of the member, I2 data (0 keeps, 1 removes, else index in A beyond o), d scaled score
+--            I2 index of the member, I2 data (0 keeps, 1 removes, else index in A beyond o), d scaled score, and, if the
+--            batch's operations have conditions, d the rev that the entry must be at, 0 if there must be none, or −1
 --   A[o+2…]  the members, board after board; then data; then, of a part of a batch with a digest that has its name in
 --            another partition, KEEP
 -- The boards' keys are three each, from KEYS[k] on: state, ranks, entries; and of those with dense ranks a fourth: levels,
 -- a zset of the distinct scores that ranks has, each as a member with itself as its score.
 --
--- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, and data. The
+-- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, >I8 rev of its last change unless the tie is of that,
+-- and data: an object, so that its first byte is never that of a rev. The
 -- member of the zset is the tie, then the member; the tie is the rev at which
 -- the score was reached, or what is left of 2^53−1 above it where the latest
 -- stands first.
@@ -37,8 +39,10 @@ local lowest, highest, step = {}, {}, {} -- of boards with bounds
 -- By the members' index:
 local owner, score, tie, data = {}, {}, {}, {}
 local updated = {} -- of those that have changed
+local revs = {} -- rev of the last change as entries have it: 8 bytes, or '' if the tie is of that
 -- By the operations' index in their batch; had, old, data and updated are what the member had before:
 local op_member, op_flag, op_score, op_tie, op_had, op_old, op_data, op_updated = {}, {}, {}, {}, {}, {}, {}, {}
+local op_revs, op_rev = {}, {} -- revs before, and the rev of an entry that does not change
 
 local parts, np = {}, 0 -- of the answer
 
@@ -46,16 +50,30 @@ local NONE, OK, STALE, LOCKED = 0, 1, 2, 3
 local KEEP = '\0' -- no member and no data
 
 -- header reads what stands before the operations of a batch: how many they are, the time, the number of the name's
--- key, the digest or nil, and where they begin.
+-- key, the digest or nil, where they begin, and how many bytes each of them has.
 local function header(list, pos)
   local ops, ms, name, digest
+  local size = 13
   ops, ms, name, pos = unpack_struct('>I2i8I2', list, pos)
+  if ops >= 32768 then
+    ops = ops - 32768
+    size = 21
+  end
   if name >= 32768 then
     name = name - 32768
     digest = string.sub(list, pos, pos + 15)
     pos = pos + 16
   end
-  return ops, ms, name, digest, pos
+  return ops, ms, name, digest, pos, size
+end
+
+-- rev_of returns the rev of the last change of the member with the index k.
+local function rev_of(k)
+  if revs[k] ~= '' then
+    return (unpack_struct('>I8', revs[k]))
+  end
+  local r = unpack_struct('>I8', tie[k])
+  return latest[owner[k]] == 1 and MAX - r or r
 end
 
 -- load reads what the batches need. mine is the lock that does not matter.
@@ -100,7 +118,11 @@ local function load(args, first, key, mine)
           if record then
             local k = at + i - 1
             score[k], tie[k] = unpack_struct('>dc8', record)
-            data[k] = string.sub(record, 25)
+            if string.byte(record, 25) == 0 then
+              revs[k], data[k] = string.sub(record, 25, 32), string.sub(record, 33)
+            else
+              revs[k], data[k] = '', string.sub(record, 25)
+            end
           end
         end
       end
@@ -114,9 +136,9 @@ local function load(args, first, key, mine)
 end
 
 -- decide works out a batch of n operations whose time is ms, from pos of the
--- batches on. It returns whether the batch can be carried out; if not, what it
+-- batches on, where each operation has so many bytes. It returns whether the batch can be carried out; if not, what it
 -- would have changed is as before, and the answer has why.
-local function decide(n, ms, name, digest, pos)
+local function decide(n, ms, name, digest, pos, size)
   local kept = name > 0 and call('GET', KEYS[names + name])
   if kept then
     np = np + 1
@@ -125,14 +147,23 @@ local function decide(n, ms, name, digest, pos)
   end
   local ops = A[o + 1]
   local kind, k, d, s
+  local asked = -1
   for i = 1, n do
     kind, k, d, s, pos = unpack_struct('>BI2I2d', ops, pos)
+    if size == 21 then
+      asked, pos = unpack_struct('>d', ops, pos)
+    end
     local b = owner[k]
     local had = score[k]
-    local why
+    local why, at
     local st = status[b]
+    if asked >= 0 and st == OK then
+      at = had and rev_of(k) or 0
+    end
     if st ~= OK then
       why = st == NONE and 'N' or st == STALE and 'T' or 'L'
+    elseif at and at ~= asked then
+      why = 'C'
     elseif kind == 2 then
       if had then
         op_flag[i], op_tie[i] = 3, nil
@@ -166,12 +197,13 @@ local function decide(n, ms, name, digest, pos)
       op_flag[i] = flag
     end
     if why then
-      parts[np + 1] = pack('>c1I2Bd', why, i - 1, had and 1 or 0, had or 0)
+      parts[np + 1] = pack('>c1I2Bd', why, i - 1, had and 1 or 0, why == 'C' and at or had or 0)
       np = np + 1
       for j = i - 1, 1, -1 do
         if op_flag[j] ~= 0 then
           local m = op_member[j]
           score[m], tie[m], data[m], updated[m] = op_had[j], op_old[j], op_data[j], op_updated[j]
+          revs[m] = op_revs[j]
           rev[owner[m]] = rev[owner[m]] - 1
         end
       end
@@ -181,10 +213,11 @@ local function decide(n, ms, name, digest, pos)
     op_member[i], op_had[i], op_old[i] = k, had, tie[k]
     if flag ~= 0 then
       if n > 1 then
-        op_data[i], op_updated[i] = data[k], updated[k]
+        op_data[i], op_updated[i], op_revs[i] = data[k], updated[k], revs[k]
       end
       rev[b] = rev[b] + 1
       updated[k] = ms
+      revs[k] = flag == 2 and pack('>I8', rev[b]) or ''
       if flag == 3 then
         score[k], tie[k], data[k] = nil, nil, nil
       else
@@ -199,6 +232,8 @@ local function decide(n, ms, name, digest, pos)
           data[k] = ''
         end
       end
+    else
+      op_rev[i] = rev_of(k)
     end
   end
   return true
@@ -278,7 +313,11 @@ local function carry_out(n, name, digest, epoch, lock, keep)
         leave(b, had)
       end
     end
-    parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
+    if flag == 0 then
+      parts[np + i] = pack('>BdI4I4d', 12, had, before, after, op_rev[i])
+    else
+      parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
+    end
   end
   if digest or keep then
     for i = 1, n do
@@ -310,7 +349,7 @@ local function write(log, cap, us, n, last)
         if updated[k] then
           if score[k] then
             set[s + 1] = A[o + 1 + k]
-            set[s + 2] = pack('>dc0i8c0', score[k], tie[k], updated[k], data[k])
+            set[s + 2] = pack('>dc0i8c0', score[k], tie[k], updated[k], revs[k] .. data[k])
             s = s + 2
           else
             r = r + 1

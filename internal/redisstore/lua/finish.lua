@@ -44,9 +44,9 @@ end
 local answer = verdict == 'A' and 'A' or 'U'
 if verdict == 'C' and found[1] then
   load(found, 2, 7, lock)
-  local ops, ms, name, digest, pos = header(found[3], 3)
+  local ops, ms, name, digest, pos, size = header(found[3], 3)
   local keep = digest or found[#found] == KEEP
-  if decide(ops, ms, name, digest, pos) then -- as it was when it was prepared: the boards have been locked since
+  if decide(ops, ms, name, digest, pos, size) then -- as it was when it was prepared: the boards have been locked since
     carry_out(ops, name, digest, epoch, lock, keep)
     if keep then
       ttl = ONCE_MS

@@ -29,8 +29,8 @@ if us > unpack_struct('>I8', ARGV[1]) then
 end
 
 load(ARGV, 6, 6, nil)
-local ops, ms, name, digest, pos = header(ARGV[7], 3)
-if not decide(ops, ms, name, digest, pos) then
+local ops, ms, name, digest, pos, size = header(ARGV[7], 3)
+if not decide(ops, ms, name, digest, pos, size) then
   return head(epoch, us) .. pack('>I8I8', last, n) .. describe() .. table.concat(parts)
 end
 if lock ~= '' then
