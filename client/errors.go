@@ -20,6 +20,7 @@ const (
 	CodeScoreBelowMinimum  = "score_below_minimum"
 	CodeScoreAboveMaximum  = "score_above_maximum"
 	CodeStepTooLarge       = "step_too_large"
+	CodeTooManySubmits     = "too_many_submits" // [Error.RetryAfter] says for how long
 	CodeEntryChanged       = "entry_changed"
 	CodeStorageUnavailable = "storage_unavailable"
 	CodeShuttingDown       = "shutting_down"

@@ -24,6 +24,10 @@ type Settings struct {
 	MinScore Score `json:"min_score,omitempty"`
 	MaxScore Score `json:"max_score,omitempty"`
 	MaxStep  Score `json:"max_step,omitempty"`
+
+	// SubmitsPerMinute is how many submissions of one member are carried out in a
+	// minute of the clock, 1 to 10,000; 0 is any number.
+	SubmitsPerMinute int `json:"submits_per_minute,omitempty"`
 }
 
 // Patch changes settings of a board; what is zero stays as it is. A board's
@@ -36,6 +40,8 @@ type Patch struct {
 	MinScore   Bound  `json:"min_score,omitempty"`
 	MaxScore   Bound  `json:"max_score,omitempty"`
 	MaxStep    Bound  `json:"max_step,omitempty"`
+
+	SubmitsPerMinute *int `json:"submits_per_minute,omitempty"` // nil leaves it, and 0 takes the limit away
 }
 
 // Bound is what a bound of a board is to be: a number as a [Score] has it, or

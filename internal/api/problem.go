@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -71,6 +72,7 @@ var codes = []struct {
 	{leaderboard.CodeScoreAboveMaximum, http.StatusUnprocessableEntity, "The member would have a score above the board's `max_score`."},
 	{leaderboard.CodeStepTooLarge, http.StatusUnprocessableEntity, "The submission would move the member's score further than the board's `max_step`."},
 	{leaderboard.CodeOnceReused, http.StatusUnprocessableEntity, "The `Idempotency-Key` was used for another request to this board."},
+	{leaderboard.CodeTooManySubmits, http.StatusTooManyRequests, "The member has made as many submissions in this minute as the board's `submits_per_minute`. `Retry-After` says when the next one begins."},
 	{codeInternal, http.StatusInternalServerError, "A bug or damage; the server's log has the cause."},
 	{leaderboard.CodeStorageUnavailable, http.StatusServiceUnavailable, "The store does not take writes for now; reads go on. `Retry-After` says when to try again."},
 	{leaderboard.CodeShuttingDown, http.StatusServiceUnavailable, "The server is stopping. `Retry-After` says when to try again."},
@@ -201,6 +203,10 @@ func (a *API) fail(x *exchange, err error) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `apikey realm="laurel"`)
+	case http.StatusTooManyRequests:
+		if known, ok := errors.AsType[*leaderboard.Error](err); ok {
+			h.Set("Retry-After", strconv.FormatInt(max(1, int64(math.Ceil(known.RetryAfter.Seconds()))), 10))
+		}
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:

@@ -132,7 +132,7 @@ const (
 // submitFails are the codes of a submit that is refused.
 var submitFails = []leaderboard.Code{
 	"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
-	"empty_batch", "batch_too_large", "board_not_found", "score_below_minimum", "score_above_maximum", "step_too_large", "entry_changed",
+	"empty_batch", "batch_too_large", "board_not_found", "score_below_minimum", "score_above_maximum", "step_too_large", "entry_changed", "too_many_submits",
 }
 
 // routes returns the table. No literal segment of it stands where another route

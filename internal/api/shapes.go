@@ -137,6 +137,7 @@ type board struct {
 	MinScore  scoreBound            `json:"min_score,omitzero" doc:"No submission or correction may leave a member below this; absent: none"`
 	MaxScore  scoreBound            `json:"max_score,omitzero" doc:"No submission or correction may leave a member above this; absent: none"`
 	MaxStep   scoreBound            `json:"max_step,omitzero" doc:"No submission may move a score by more than this; absent: none"`
+	Submits   int                   `json:"submits_per_minute,omitzero" minimum:"1" maximum:"10000" doc:"How many submissions of one member are carried out in a minute; absent: any number"`
 	ZSet      string                `json:"zset,omitempty" doc:"The key of the sorted set in Redis that the board shows; absent if it has its own entries"`
 	CreatedAt timestamp             `json:"created_at"`
 	Season    int                   `json:"season" minimum:"1" doc:"The current season, counted from 1"`
@@ -149,7 +150,7 @@ func boardOf(v leaderboard.View) board {
 	b := v.Board
 	return board{
 		ID: b.ID, Order: b.Order, Policy: b.Policy, Decimals: b.Decimals, Ties: b.Ties, RankStyle: b.RankStyle,
-		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
+		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, Submits: b.SubmitsPerMinute, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
 		Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total,
 	}
 }
@@ -167,6 +168,9 @@ func (b board) appendJSON(to []byte) []byte {
 	to = appendBound(to, "min_score", b.MinScore)
 	to = appendBound(to, "max_score", b.MaxScore)
 	to = appendBound(to, "max_step", b.MaxStep)
+	if b.Submits != 0 {
+		to = appendInt(to, "submits_per_minute", b.Submits)
+	}
 	if b.ZSet != "" {
 		to = appendText(to, "zset", b.ZSet)
 	}

@@ -94,6 +94,13 @@ type Board struct {
 	MinScore Bound `json:"min_score,omitzero"`
 	MaxScore Bound `json:"max_score,omitzero"`
 	MaxStep  Bound `json:"max_step,omitzero"`
+
+	// SubmitsPerMinute, if it is not 0, is how many submissions of a member are
+	// carried out in a [Minute] of their batches' times, whether they are accepted or
+	// not better. The next one is refused. Neither what is refused counts nor are
+	// corrections and removals counted. The counts of a minute and of the one before are
+	// kept for a minute at least while the store is open; an opening may forget them.
+	SubmitsPerMinute int `json:"submits_per_minute,omitzero"`
 }
 
 // WithDefaults returns b with every setting that is zero set to its default.
@@ -143,6 +150,9 @@ func (b Board) Validate() error {
 		return err
 	}
 	if err := b.validateBounds(); err != nil {
+		return err
+	}
+	if err := b.validateSubmits(); err != nil {
 		return err
 	}
 	if b.ZSet != "" && b.RankStyle == Dense {
@@ -224,6 +234,8 @@ type Patch struct {
 	MinScore *Bound `json:"min_score,omitempty"`
 	MaxScore *Bound `json:"max_score,omitempty"`
 	MaxStep  *Bound `json:"max_step,omitempty"`
+
+	SubmitsPerMinute *int `json:"submits_per_minute,omitempty"` // 0 takes the limit away
 }
 
 // Apply returns b as p changes it, or the error of [Board.Validate], or one
@@ -251,6 +263,7 @@ func (p Patch) Apply(b Board) (Board, error) {
 	set(&b.MinScore, p.MinScore)
 	set(&b.MaxScore, p.MaxScore)
 	set(&b.MaxStep, p.MaxStep)
+	set(&b.SubmitsPerMinute, p.SubmitsPerMinute)
 	return b, b.Validate()
 }
 

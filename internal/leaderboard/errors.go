@@ -3,6 +3,7 @@ package leaderboard
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code names a kind of error. Codes are part of the API and never change.
@@ -27,6 +28,7 @@ const (
 	CodeMemberNotFound     Code = "member_not_found"       // the member is not on the board
 	CodeSeasonNotFound     Code = "season_not_found"       //
 	CodeImmutableSetting   Code = "immutable_setting"      // a setting that is fixed at the board's creation
+	CodeTooManySubmits     Code = "too_many_submits"       // a member has made as many submissions in a minute as its board's SubmitsPerMinute
 	CodeEntryChanged       Code = "entry_changed"          // an entry is not at the rev that an operation asks for
 	CodeReadOnly           Code = "read_only"              // the board shows what another program writes
 	CodeOnceReused         Code = "idempotency_key_reused" // a name belongs to another request
@@ -41,6 +43,8 @@ type Error struct {
 	Code    Code
 	Message string
 	Err     error // what is behind it, for the operator; may be nil
+
+	RetryAfter time.Duration // when the same may go well; 0: nothing is known of that
 }
 
 // Errorf returns an [Error] with the code and a formatted message.
@@ -71,6 +75,7 @@ var (
 	ErrBoardExists        = &Error{Code: CodeBoardExists, Message: "board exists"}
 	ErrMemberNotFound     = &Error{Code: CodeMemberNotFound, Message: "member not found"}
 	ErrSeasonNotFound     = &Error{Code: CodeSeasonNotFound, Message: "season not found"}
+	ErrTooManySubmits     = &Error{Code: CodeTooManySubmits, Message: "too many submissions in this minute"}
 	ErrEntryChanged       = &Error{Code: CodeEntryChanged, Message: "entry has changed"}
 	ErrReadOnly           = &Error{Code: CodeReadOnly, Message: "board is read-only"}
 	ErrOnceReused         = &Error{Code: CodeOnceReused, Message: "the key was used for another request"}

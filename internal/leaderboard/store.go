@@ -182,7 +182,7 @@ const MaxOnce = 256
 // BatchError says which operation of a batch failed. Behind it is an [Error]:
 // [ErrBoardNotFound], [ErrReadOnly], [ErrEntryChanged], [ErrMemberNotFound] (of Remove), or one with the code
 // [CodeTooManyDecimals], [CodeScoreOutOfRange], [CodeScoreBelowMinimum], [CodeScoreAboveMaximum]
-// or [CodeStepTooLarge].
+// or [CodeStepTooLarge]; or, if nothing else is in the way of a submission, [ErrTooManySubmits].
 type BatchError struct {
 	Index int // in Batch.Ops
 	Op    Op

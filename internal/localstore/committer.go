@@ -277,7 +277,8 @@ type committer struct {
 	next       *group   // the one that is being planned
 	flight     *flight  // of the other one; nil if it is empty
 	taken      []*request
-	nextNumber uint32 // of the next board
+	nextNumber uint32   // of the next board
+	counting   []*board // with submits
 	garbage    []uint32
 	today      uint32 // the latest day that a batch with a name was of
 	last       uint64 // seq of the last change that was written; its commit may be under way
@@ -369,6 +370,7 @@ func (s *Store) advance(look <-chan time.Time) error {
 	case <-ready:
 	case <-look:
 		s.lookForRoom()
+		s.forgetCounts()
 	case <-fenced:
 		return s.disk.fence.err()
 	}
@@ -444,6 +446,7 @@ func (s *Store) abort(cause error) {
 	s.flight = nil
 	for i := range s.groups {
 		g := &s.groups[i]
+		g.uncountAll()
 		refuse(g.requests, s.trouble.Load())
 		g.reset()
 	}

@@ -130,11 +130,52 @@ const (
 	stateLatestTie             // ties
 	stateCompetition
 	stateDense
-	knownStateFlags = 1<<iota - 1 | stateBounded
+	knownStateFlags = 1<<iota - 1 | stateBounded | stateLimited
 )
 
 // stateBounded is the flag of a board with bounds.
 const stateBounded = 1 << 6
+
+// stateLimited is the flag of a board with one of limits.
+const stateLimited = 1 << 7
+
+// limits are settings that are 0 unless the board has them, in the order of the
+// bits that say which there are.
+func limits(b *leaderboard.Board) [1]*int {
+	return [1]*int{&b.SubmitsPerMinute}
+}
+
+// appendLimits appends which of the limits there are, and those.
+func appendLimits(dst []byte, b *leaderboard.Board) []byte {
+	bits := len(dst)
+	dst = append(dst, 0)
+	for i, limit := range limits(b) {
+		if *limit != 0 {
+			dst[bits] |= 1 << i
+			dst = binary.AppendUvarint(dst, uint64(*limit))
+		}
+	}
+	return dst
+}
+
+// parseLimits reads the limits of a board that has some.
+func parseLimits(r *reader, b *leaderboard.Board) error {
+	which := r.uvarint()
+	if which >= 1<<len(limits(b)) {
+		return fmt.Errorf("unknown limits %#x", which)
+	}
+	for i, limit := range limits(b) {
+		if which&(1<<i) != 0 {
+			*limit = int(r.uvarint())
+		}
+	}
+	return nil
+}
+
+func isLimited(b *leaderboard.Board) bool {
+	all := limits(b)
+	return slices.ContainsFunc(all[:], func(limit *int) bool { return *limit != 0 })
+}
 
 // bounds are those that a board may have, in the order of the bits that say which
 // there are.
@@ -147,7 +188,7 @@ var policies = []leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboa
 // appendState writes
 //
 //	flags, number, rev, seq [, season, total, policy, decimals, top, interval, created at in ms
-//	[, which bounds there are, bounds…]]
+//	[, which bounds there are, bounds…] [, which limits there are, limits…]]
 //
 // each as a uvarint, times and bounds as varints.
 func appendState(dst []byte, s *state) []byte {
@@ -171,6 +212,10 @@ func appendState(dst []byte, s *state) []byte {
 	if bounded {
 		flags |= stateBounded
 	}
+	limited := !s.deleted && isLimited(&s.settings)
+	if limited {
+		flags |= stateLimited
+	}
 	dst = binary.AppendUvarint(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(s.number))
 	dst = binary.AppendUvarint(dst, s.rev)
@@ -185,13 +230,21 @@ func appendState(dst []byte, s *state) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.settings.Top))
 	dst = binary.AppendUvarint(dst, uint64(s.settings.Interval))
 	dst = binary.AppendVarint(dst, s.settings.CreatedAt.UnixMilli())
-	if !bounded {
-		return dst
+	if bounded {
+		dst = appendBounds(dst, &s.settings)
 	}
+	if limited {
+		dst = appendLimits(dst, &s.settings)
+	}
+	return dst
+}
+
+// appendBounds appends which of the bounds there are, and those.
+func appendBounds(dst []byte, b *leaderboard.Board) []byte {
 	bits := len(dst)
 	dst = append(dst, 0)
-	for i, bound := range bounds(&s.settings) {
-		if limit, ok := bound.Scaled(s.settings.Decimals); ok {
+	for i, bound := range bounds(b) {
+		if limit, ok := bound.Scaled(b.Decimals); ok {
 			dst[bits] |= 1 << i
 			dst = binary.AppendVarint(dst, limit)
 		}
@@ -263,6 +316,11 @@ func parseState(id string, value []byte) (state, error) {
 	}
 	if flags&stateBounded != 0 {
 		if err := parseBounds(&r, &s.settings); err != nil {
+			return state{}, err
+		}
+	}
+	if flags&stateLimited != 0 {
+		if err := parseLimits(&r, &s.settings); err != nil {
 			return state{}, err
 		}
 	}

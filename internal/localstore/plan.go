@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -70,6 +71,7 @@ type step struct {
 	op       *leaderboard.Op
 	reason   leaderboard.Reason
 	accepted bool
+	counted  bool // as a submission of its minute
 	had      bool // whether the member was on the board before, with the score was
 	was      int64
 	wasSeq   uint64
@@ -235,7 +237,6 @@ func (g *group) delete(r *request) error {
 func (g *group) batch(r *request) error {
 	steps, touched := len(g.steps), len(g.touched)
 	single := len(r.batch.Ops) == 1 // it can fail only before it changes anything
-	updated := r.batch.At.UnixMilli()
 	g.undo = g.undo[:0]
 	var p *boardPlan
 	for i := range r.batch.Ops {
@@ -250,8 +251,9 @@ func (g *group) batch(r *request) error {
 				g.remember(p)
 			}
 		}
-		if err := g.step(p, op, updated, single); err != nil {
+		if err := g.step(p, op, r.batch.At, single); err != nil {
 			g.rollBack()
+			g.uncount(g.steps[steps:], r.batch.At)
 			g.steps, g.touched = g.steps[:steps], g.touched[:touched]
 			return &leaderboard.BatchError{Index: i, Op: *op, Err: err}
 		}
@@ -279,8 +281,8 @@ func (g *group) rollBack() {
 	}
 }
 
-// step plans one operation; p is nil if its board does not exist.
-func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single bool) error {
+// step plans one operation of a batch of a time; p is nil if its board does not exist.
+func (g *group) step(p *boardPlan, op *leaderboard.Op, at time.Time, single bool) error {
 	if p == nil {
 		return notFound(op.Board)
 	}
@@ -308,6 +310,12 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single boo
 		if err != nil {
 			return err
 		}
+		if p.settings.SubmitsPerMinute != 0 && op.Kind == leaderboard.Submit {
+			if err := g.count(p, op, at); err != nil {
+				return err
+			}
+			st.counted = true
+		}
 		if st.reason != "" {
 			st.rev = p.rev
 			g.steps = append(g.steps, st)
@@ -334,7 +342,7 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, updated int64, single boo
 			next.Data = bytes.Clone(next.Data) // the caller's own
 		}
 		c.present, c.dirty, c.rev = true, true, p.rev
-		c.score, c.data, c.updated = next.Score, next.Data, updated
+		c.score, c.data, c.updated = next.Score, next.Data, at.UnixMilli()
 	}
 	st.accepted, st.score, st.seq, st.data, st.rev, st.entryRev = true, c.score, c.seq, c.data, p.rev, c.rev
 	g.steps = append(g.steps, st)

@@ -20,6 +20,7 @@ type board struct {
 	ranks   *zset.Set
 	updated column                     // by slot: when the entry changed last, in ms
 	data    map[uint32]json.RawMessage // by slot, of those who have some
+	submits *submitCounts              // nil until one is counted; the committer's alone
 	revs    map[uint32]uint64          // by slot: the rev of the last change, of those for whom that is not their Seq
 }
 

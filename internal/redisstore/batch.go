@@ -28,6 +28,9 @@ const (
 // has it.
 const boundedPolicy = 4
 
+// limitedPolicy is the same for one with a limit of submissions.
+const limitedPolicy = 8
+
 // encoder writes batches as batch.lua reads them, and reads what became of them.
 // It is used again and again, by one lane.
 type encoder struct {
@@ -98,7 +101,7 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 		b.base = members
 		members += len(b.members)
 		p = b.append(p)
-		keys = k.ofBoard(keys, b.id, b.settings.board.RankStyle == leaderboard.Dense)
+		keys = k.ofBoard(keys, b.id, marksOf(&b.settings.board))
 	}
 	boards, names := len(p), 0
 	data := members + 2 // index of what comes behind the members
@@ -163,23 +166,38 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 // whoever ends one knows their keys. It is in no id.
 const denseMark = "="
 
+// limitedMark is the same for boards with a limit of submissions.
+const limitedMark = "+"
+
+// marksOf returns the marks of a board.
+func marksOf(b *leaderboard.Board) string {
+	marks := ""
+	if b.RankStyle == leaderboard.Dense {
+		marks = denseMark
+	}
+	if b.SubmitsPerMinute != 0 {
+		marks += limitedMark
+	}
+	return marks
+}
+
 // names are the ids of the boards, as intents have them.
 func (e *encoder) names() string {
 	ids := make([]string, len(e.boards))
 	for i, b := range e.boards {
-		ids[i] = b.id
-		if b.settings.board.RankStyle == leaderboard.Dense {
-			ids[i] += denseMark
-		}
+		ids[i] = b.id + marksOf(&b.settings.board)
 	}
 	return strings.Join(ids, "/") // an id has no slash
 }
 
-// ofBoard appends the keys of a board that batch.lua asks for. Dense ranks need one more.
-func (k *keys) ofBoard(keys []string, id string, dense bool) []string {
+// ofBoard appends the keys of a board with marks that batch.lua asks for.
+func (k *keys) ofBoard(keys []string, id, marks string) []string {
 	keys = append(keys, k.state(id), k.ranks(id), k.entries(id))
-	if dense {
+	if strings.Contains(marks, denseMark) {
 		keys = append(keys, k.levels(id))
+	}
+	if strings.Contains(marks, limitedMark) {
+		keys = append(keys, k.counts(id, 0), k.counts(id, 1))
 	}
 	return keys
 }
@@ -227,6 +245,9 @@ func (b *encodedBoard) append(p []byte) []byte {
 	if set.Bounded() {
 		policy |= boundedPolicy
 	}
+	if set.SubmitsPerMinute != 0 {
+		policy |= limitedPolicy
+	}
 	style := byte(0)
 	switch set.RankStyle {
 	case leaderboard.Competition:
@@ -243,6 +264,9 @@ func (b *encodedBoard) append(p []byte) []byte {
 		p = appendLimit(p, set, set.MinScore, math.Inf(-1))
 		p = appendLimit(p, set, set.MaxScore, math.Inf(1))
 		p = appendLimit(p, set, set.MaxStep, math.Inf(1))
+	}
+	if set.SubmitsPerMinute != 0 {
+		p = binary.BigEndian.AppendUint16(p, uint16(set.SubmitsPerMinute))
 	}
 	return p
 }
@@ -446,6 +470,8 @@ func (e *encoder) readFailure(r *reader, why byte, batch leaderboard.Batch, firs
 		if failed.Err == nil {
 			return fmt.Errorf("condition of member %q on board %q: %w", op.Member, op.Board, errAnswer)
 		}
+	case 'Q':
+		failed.Err = b.settings.board.TooManySubmits(&op, batch.At)
 	case 'M':
 		failed.Err = memberNotFound(op.Member, op.Board)
 	case 'X':

@@ -119,7 +119,7 @@ func (s *Store) change(ctx context.Context, what string, c leaderboard.BoardChan
 	}
 	p := s.partition(id)
 	args := []string{"", s.logCap, what, id, string(text), letters(b), revision, b.ZSet}
-	keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards, p.adopted, p.levels(id)}
+	keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards, p.adopted, p.levels(id), p.counts(id, 0), p.counts(id, 1)}
 	if c.Once != "" {
 		keys = append(keys, p.once(id, c.Once))
 		args = append(args, string(c.OnceDigest[:]))

@@ -31,7 +31,10 @@ func (k *keys) state(board string) string   { return k.prefix + "s." + board } /
 func (k *keys) ranks(board string) string   { return k.prefix + "z." + board } // zset: ties and members
 func (k *keys) entries(board string) string { return k.prefix + "e." + board } // hash: member to entry
 func (k *keys) levels(board string) string  { return k.prefix + "l." + board } // zset: the distinct scores of a board with dense ranks
-func (k *keys) answer(lane string) string   { return k.prefix + "a." + lane }  // string: the last answer of a lane
+func (k *keys) counts(board string, odd int) string {
+	return k.prefix + "c" + strconv.Itoa(odd) + "." + board
+}                                         // hash: submissions of each member in an even or an odd minute, and at '' which
+func (k *keys) answer(lane string) string { return k.prefix + "a." + lane } // string: the last answer of a lane
 
 func (k *keys) intent(lock string) string { return k.prefix + "i." + lock } // list: a batch over several partitions
 func (k *keys) ended(lock string) string  { return k.prefix + "f." + lock } // string: what became of it, for a while

@@ -494,8 +494,8 @@ func (p *partition) finishFor(ctx context.Context, lock, verdict string) error {
 		}
 		boards, keys = answer[1:], nil
 		for name := range strings.SplitSeq(boards, "/") {
-			id, dense := strings.CutSuffix(name, denseMark)
-			keys = p.ofBoard(keys, id, dense)
+			id := strings.TrimRight(name, denseMark+limitedMark)
+			keys = p.ofBoard(keys, id, name[len(id):])
 		}
 		p.store.metrics.helped.Inc()
 	}

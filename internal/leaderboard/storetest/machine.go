@@ -91,6 +91,7 @@ var (
 	minima     = rapid.SampledFrom([]string{"", "-2", "-1", "0"})
 	maxima     = rapid.SampledFrom([]string{"", "2", "5", "9.5", "-1"}) // the last ones not for every board
 	steps      = rapid.SampledFrom([]string{"", "1", "2", "9"})
+	quotas     = rapid.SampledFrom([]int{0, 1, 2, 5})
 	someLimits = rapid.IntRange(1, 9)
 	seasons    = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1})
 )
@@ -145,6 +146,9 @@ func (m *machine) create(t *rapid.T, id string) {
 		b.MinScore, b.MaxStep = bound(minima.Draw(t, "minimum")), bound(steps.Draw(t, "step"))
 		b.MaxScore = bound(rapid.SampledFrom([]string{"", "2", "5"}).Draw(t, "maximum"))
 	}
+	if m.bounded && rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
+		b.SubmitsPerMinute = quotas.Draw(t, "submits")
+	}
 	got, err := m.store.CreateBoard(m.ctx, b)
 	if len(m.latest) == 0 {
 		m.model.epoch = got.Epoch // the one thing that the model cannot know
@@ -165,6 +169,9 @@ func (m *machine) Patch(t *rapid.T) {
 		maybeBound(t, "minimum", &p.MinScore, minima)
 		maybeBound(t, "maximum", &p.MaxScore, maxima)
 		maybeBound(t, "step", &p.MaxStep, steps)
+		if rapid.IntRange(0, 3).Draw(t, "patch submits") == 0 {
+			p.SubmitsPerMinute = new(quotas.Draw(t, "submits"))
+		}
 	}
 	if rapid.Bool().Draw(t, "fixed") {
 		maybe(t, "order", &p.Order, orders)
@@ -213,6 +220,9 @@ func (m *machine) ApplyBatch(t *rapid.T) { m.apply(t, rapid.IntRange(2, 12).Draw
 
 func (m *machine) apply(t *rapid.T, n int) {
 	m.clock = m.clock.Add(time.Duration(rapid.IntRange(-1, 3).Draw(t, "later")) * 250 * time.Millisecond)
+	if m.bounded && rapid.IntRange(0, 5).Draw(t, "much later") == 0 {
+		m.clock = m.clock.Add(rapid.SampledFrom([]time.Duration{5 * time.Second, 20 * time.Second, time.Minute}).Draw(t, "how much"))
+	}
 	batch := leaderboard.Batch{At: m.clock}
 	if rapid.IntRange(0, 2).Draw(t, "once") == 0 {
 		batch.Once = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "name")
@@ -426,6 +436,7 @@ func (m *machine) Reopen(t *rapid.T) {
 	m.store = m.open()
 	m.cursor = ""
 	m.log = m.acked.clone()
+	m.clock = m.clock.Add(2 * time.Minute) // what was counted may be forgotten
 }
 
 // Check compares everything that can be read.

@@ -63,6 +63,13 @@ type board struct {
 	deleted  bool
 	rev      uint64
 	entries  []leaderboard.Entry // in no order, without ranks
+	submits  []submission        // that were carried out while there was a limit of them
+}
+
+// submission is one that was carried out.
+type submission struct {
+	member string
+	at     time.Time
 }
 
 // NewModel returns an empty model.
@@ -224,7 +231,7 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 			if err != nil {
 				return leaderboard.Outcome{}, &leaderboard.BatchError{Index: i, Op: op, Err: err}
 			}
-			b = &board{settings: original.settings, rev: original.rev, entries: slices.Clone(original.entries)}
+			b = &board{settings: original.settings, rev: original.rev, entries: slices.Clone(original.entries), submits: slices.Clone(original.submits)}
 			copies[op.Board] = b
 			order = append(order, op.Board)
 		}
@@ -290,6 +297,9 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 				better = score < has
 			}
 			if !better {
+				if err := b.submit(op, at); err != nil {
+					return leaderboard.Result{}, err
+				}
 				result.Reason = leaderboard.NotBetter
 				result.Current = result.Previous
 				return result, nil
@@ -300,6 +310,9 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 		return leaderboard.Result{}, &leaderboard.Error{Code: leaderboard.CodeScoreOutOfRange, Message: "sum out of range"}
 	}
 	if err := b.checkBounds(op, score, i); err != nil {
+		return leaderboard.Result{}, err
+	}
+	if err := b.submit(op, at); err != nil {
 		return leaderboard.Result{}, err
 	}
 
@@ -322,6 +335,24 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 	result.Accepted, result.Rev = true, b.rev
 	result.Current = b.standing(op.Member)
 	return result, nil
+}
+
+// submit notes an operation if it is a submission, unless there were enough in its minute.
+func (b *board) submit(op leaderboard.Op, at time.Time) error {
+	if op.Kind != leaderboard.Submit || b.settings.SubmitsPerMinute == 0 {
+		return nil
+	}
+	minute, n := at.Truncate(time.Minute), 0
+	for _, s := range b.submits {
+		if s.member == op.Member && s.at.Truncate(time.Minute).Equal(minute) {
+			n++
+		}
+	}
+	if n >= b.settings.SubmitsPerMinute {
+		return &leaderboard.Error{Code: leaderboard.CodeTooManySubmits, Message: "too many submissions", RetryAfter: minute.Add(time.Minute).Sub(at)}
+	}
+	b.submits = append(b.submits, submission{op.Member, at})
+	return nil
 }
 
 // checkBounds says which bound a score would break; i is the index of the entry

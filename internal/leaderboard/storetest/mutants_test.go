@@ -631,6 +631,51 @@ var mutants = []mutant{
 		},
 	},
 	{
+		name: "submissions that are refused are counted", caughtBy: "Submits/what is refused counts as no submission, and neither do corrections and removals",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok {
+					for _, op := range b.Ops[:failed.Index] {
+						_ = m.boards[op.Board].submit(op, b.At)
+					}
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "submissions are counted by the clock on the wall", caughtBy: "Submits/submissions are counted by the times of their batches, also where these go back",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				for _, view := range outcome.Boards {
+					b := m.boards[view.Board.ID]
+					for i := range b.submits {
+						b.submits[i].at = time.Date(2026, 11, 24, 9, 1, 0, 0, time.UTC)
+					}
+				}
+				return outcome, err
+			}}
+		},
+		hidden: true,
+	},
+	{
+		name: "submissions that are not better are not counted", caughtBy: "Submits/a member makes no more submissions in a minute than its board allows, whatever came of them",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, batch leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, batch)
+				for i, r := range outcome.Results {
+					b := m.boards[batch.Ops[i].Board]
+					if n := len(b.submits); !r.Accepted && n > 0 {
+						b.submits = b.submits[:n-1]
+					}
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
 		name: "conditions are not looked at", caughtBy: "Condition/an operation is carried out if its entry is at the rev that it names, and else nothing is",
 		store: func(m *Model) Store {
 			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {

@@ -47,6 +47,7 @@ var groups = []group{
 	{"Batch", batchChecks},
 	{"Bounds", boundsChecks},
 	{"Condition", conditionChecks},
+	{"Submits", submitsChecks},
 	{"Once", onceChecks},
 	{"Read", readChecks},
 	{"ChangeLog", changeLogChecks},

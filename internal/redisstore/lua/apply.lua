@@ -1,7 +1,7 @@
 -- Carries out batches of one partition, each all or not at all.
 --
--- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, then for each board: state, ranks, entries,
---       and with dense ranks levels, then names of batches
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, then for each board those that batch.lua has, then names
+--       of batches
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3… the batches, see batch.lua
 --
@@ -11,7 +11,7 @@
 -- better, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before; +8 if the rev follows), d score before, I4I4 ranks
 -- before and after, 0-based, d rev of the entry; of a batch with a digest 'V', Bc0 epoch, I2 how many boards, for each Bc0 id, I8 rev,
 -- I4 entries, I2c0 settings, I2 how many operations and for each the same with d score after behind it; 'R' the name was used;
--- 'D' for a batch with another digest; 'W', I4c0 what is kept of it; or why not ('N' no board, 'M' no member, 'X' score, 'C' condition, 'T' settings, 'L' lock) with
+-- 'D' for a batch with another digest; 'W', I4c0 what is kept of it; or why not ('N' no board, 'M' no member, 'X' score, 'C' condition, 'Q' too many submissions, 'T' settings, 'L' lock) with
 -- I2 index of the operation, B whether the member is there, d its score, or by a condition its rev.
 -- A call that was answered is answered again with the same words.
 
@@ -42,7 +42,7 @@ for _ = 1, count do
   local ops, ms, name, digest, size
   ops, ms, name, digest, pos, size = header(list, pos)
   if decide(ops, ms, name, digest, pos, size) then
-    carry_out(ops, name, digest, epoch)
+    carry_out(ops, ms, name, digest, epoch)
   end
   pos = pos + size * ops
 end

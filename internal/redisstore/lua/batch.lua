@@ -4,9 +4,9 @@
 -- The arguments of the batches are in an array A from index o on:
 --   A[o]     boards: I2 how many, then for each
 --            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest; +4 if bounds
---            follow),
+--            follow, +8 if a limit of submissions does),
 --            B whether the latest of equals stands first, B rank style (0 ordinal, 1 competition, 2 dense), d largest score,
---            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step]
+--            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step] [, I2 most submissions of a member in a minute]
 --   A[o+1]   batches: I2 how many, then for each
 --            >I2 how many operations, + 2^15 if they have conditions, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
 --            name, or 0; + 2^15 if c16 the digest of the batch follows; then for each operation
@@ -16,7 +16,9 @@
 --   A[o+2…]  the members, board after board; then data; then, of a part of a batch with a digest that has its name in
 --            another partition, KEEP
 -- The boards' keys are three each, from KEYS[k] on: state, ranks, entries; and of those with dense ranks a fourth: levels,
--- a zset of the distinct scores that ranks has, each as a member with itself as its score.
+-- a zset of the distinct scores that ranks has, each as a member with itself as its score; and behind these, of those with
+-- a limit of submissions, two hashes of the submissions of each member in the newest even minute and in the newest odd one,
+-- which stands in the field '' of each.
 --
 -- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, >I8 rev of its last change unless the tie is of that,
 -- and data: an object, so that its first byte is never that of a rev. The
@@ -36,6 +38,8 @@ local states, ranks, entries, levels, id = {}, {}, {}, {}, {}
 local status, rev, revision, known, lock, total = {}, {}, {}, {}, {}, {}
 local sign, policy, latest, style, limit, from, to = {}, {}, {}, {}, {}, {}, {}
 local lowest, highest, step = {}, {}, {} -- of boards with bounds
+local quota, counts = {}, {} -- of boards with a limit of submissions; counts is what the number of their keys is above
+local sent = {} -- by the members' index: submissions of the batch to such boards
 -- By the members' index:
 local owner, score, tie, data = {}, {}, {}, {}
 local updated = {} -- of those that have changed
@@ -85,9 +89,13 @@ local function load(args, first, key, mine)
   for b = 1, boards do
     local name
     known[b], sign[b], policy[b], latest[b], style[b], limit[b], count, name, pos = unpack_struct('>I8bBBBdI2Bc0', A[o], pos)
-    if policy[b] >= 4 then
-      policy[b] = policy[b] - 4
+    local more = policy[b]
+    policy[b] = more % 4
+    if more % 8 >= 4 then
       lowest[b], highest[b], step[b], pos = unpack_struct('>ddd', A[o], pos)
+    end
+    if more >= 8 then
+      quota[b], pos = unpack_struct('>I2', A[o], pos)
     end
     id[b] = name
     states[b], ranks[b], entries[b] = KEYS[key], KEYS[key + 1], KEYS[key + 2]
@@ -95,6 +103,10 @@ local function load(args, first, key, mine)
     if style[b] == 2 then
       levels[b] = KEYS[key]
       key = key + 1
+    end
+    if quota[b] then
+      counts[b] = key
+      key = key + 2
     end
     from[b], to[b] = at, at + count - 1
     local f = call('HMGET', states[b], 'rev', 'sr', 'lock')
@@ -135,6 +147,26 @@ local function load(args, first, key, mine)
   names = key - 1 -- names lie behind KEYS[names]
 end
 
+-- submits returns how many submissions a member, by its index, has made in a minute before this batch.
+local function submits(k, minute)
+  local f = call('HMGET', KEYS[counts[owner[k]] + minute % 2], '', A[o + 1 + k])
+  return tonumber(f[1]) == minute and tonumber(f[2]) or 0
+end
+
+-- count counts the submissions of a batch that is carried out.
+local function count(ms)
+  local minute = floor(ms / 60000)
+  for k, n in pairs(sent) do
+    local key = KEYS[counts[owner[k]] + minute % 2]
+    if tonumber(call('HGET', key, '')) ~= minute then
+      call('DEL', key)
+      call('HSET', key, '', minute)
+    end
+    call('HINCRBY', key, A[o + 1 + k], n)
+    call('PEXPIRE', key, 120000)
+  end
+end
+
 -- decide works out a batch of n operations whose time is ms, from pos of the
 -- batches on, where each operation has so many bytes. It returns whether the batch can be carried out; if not, what it
 -- would have changed is as before, and the answer has why.
@@ -148,6 +180,7 @@ local function decide(n, ms, name, digest, pos, size)
   local ops = A[o + 1]
   local kind, k, d, s
   local asked = -1
+  sent = {}
   for i = 1, n do
     kind, k, d, s, pos = unpack_struct('>BI2I2d', ops, pos)
     if size == 21 then
@@ -189,6 +222,12 @@ local function decide(n, ms, name, digest, pos, size)
         local first = not had and policy[b] ~= 0
         if s < lowest[b] or s > highest[b] or kind == 0 and not first and math.abs(s - (had or 0)) > step[b] then
           why = 'X'
+        end
+      end
+      if quota[b] and kind == 0 and not why then
+        sent[k] = (sent[k] or 0) + 1
+        if sent[k] + submits(k, floor(ms / 60000)) > quota[b] then
+          why = 'Q'
         end
       end
       if flag == 1 and s == had then
@@ -270,11 +309,11 @@ local function outcome(n, first, epoch)
     table.concat(parts, '', first, first + n - 1)
 end
 
--- carry_out moves the members of the batch of n operations that was decided,
+-- carry_out moves the members of the batch of n operations that was decided and whose time is ms,
 -- one operation after the other, and answers with the ranks of each before and
 -- after it. A batch with a digest, or of which keep says so, is answered with what is kept of it. lock is that of a batch
 -- over several partitions.
-local function carry_out(n, name, digest, epoch, lock, keep)
+local function carry_out(n, ms, name, digest, epoch, lock, keep)
   if name > 0 then
     -- Before anything else: without memory the first write is refused if it needs some.
     call('SET', KEYS[names + name], digest and lock and digest .. 'S' .. lock or '1', 'PX', ONCE_MS)
@@ -319,6 +358,7 @@ local function carry_out(n, name, digest, epoch, lock, keep)
       parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
     end
   end
+  count(ms)
   if digest or keep then
     for i = 1, n do
       local flag = op_flag[i]

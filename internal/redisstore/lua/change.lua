@@ -1,7 +1,7 @@
 -- Creates, patches or deletes a board.
 --
 -- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards,
---       9 levels, 10 the change's name, if it has one
+--       9 levels, 10 and 11 counts of submissions, 12 the change's name, if it has one
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3 what to do: create, patch or delete, or
 --       recall to ask only for the name, 4 board, 5 settings, 6 what scripts need of them
@@ -33,7 +33,7 @@ if us > deadline then
 end
 
 local what, id, digest = ARGV[3], ARGV[4], ARGV[9]
-local kept = digest and call('GET', KEYS[10])
+local kept = digest and call('GET', KEYS[12])
 if kept then
   return recall(kept, digest)
 end
@@ -61,13 +61,13 @@ local sr = math.max(us, (f[2] or 0) + 1)
 if what == 'delete' then
   call('HDEL', KEYS[4], 'sr', 'settings', 'k')
   call('HSET', KEYS[4], 'rev', rev)
-  call('UNLINK', KEYS[5], KEYS[6], KEYS[9])
+  call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[11])
   call('ZREM', KEYS[7], id)
   call('HDEL', KEYS[8], id)
 else
   call('HSET', KEYS[4], 'rev', rev, 'sr', sr, 'settings', ARGV[5], 'k', ARGV[6])
   if what == 'create' then
-    call('UNLINK', KEYS[5], KEYS[6], KEYS[9])
+    call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[11])
     call('ZADD', KEYS[7], 0, id)
     if ARGV[8] ~= '' then
       call('HSET', KEYS[8], id, ARGV[8])
@@ -79,7 +79,7 @@ call('HSET', KEYS[1], 'n', n + 1, 'us', at)
 if digest then
   local view = what == 'delete' and '' or kept_view(id, rev, call('ZCARD', KEYS[5]), ARGV[5])
   local text = pack('>c1Bc0I2', 'V', #epoch, epoch, what == 'delete' and 0 or 1) .. view .. pack('>I2', 0)
-  call('SET', KEYS[10], digest .. text, 'PX', ONCE_MS)
+  call('SET', KEYS[12], digest .. text, 'PX', ONCE_MS)
 end
 local answer = head(epoch, us) .. pack('>I8I8I8I8I4', at, n + 1, rev, sr, call('ZCARD', KEYS[5]))
 call('SET', KEYS[3], pack('>I8', number) .. answer, 'PX', 60000)

@@ -1,11 +1,11 @@
 -- Ends a batch over several partitions in this one: carries it out or drops it, and unlocks its boards. To do so
 -- again is harmless.
 --
--- KEYS: 1 meta, 2 log, 3 intent, 4 what became of it, 5 intents, 6 decisions, then for each board: state,
---       ranks, entries, and with dense ranks levels, then the batch's name
+-- KEYS: 1 meta, 2 log, 3 intent, 4 what became of it, 5 intents, 6 decisions, then for each board: those that
+--       batch.lua has, then the batch's name
 -- ARGV: 1 >I8 time in microseconds after which it must not be carried out any more, 2 cap of the log, 3 lock,
 --       4 'C' to carry it out or 'A' to drop it, 5 '1' if it is decided here, and now if it has not been before,
---       6 boards, as their ids, with '=' behind those with dense ranks, 7 milliseconds for which it is remembered what became of it
+--       6 boards, as their ids, with '=' behind those with dense ranks and '+' behind those with a limit of submissions, 7 milliseconds for which it is remembered what became of it
 --
 -- Answers 'G', 'L' as apply does; 'T' and the boards, if they are others; 'A' it was dropped; 'U' it is to be carried
 -- out, and there is nothing of it; or as apply does what became of it.
@@ -47,7 +47,7 @@ if verdict == 'C' and found[1] then
   local ops, ms, name, digest, pos, size = header(found[3], 3)
   local keep = digest or found[#found] == KEEP
   if decide(ops, ms, name, digest, pos, size) then -- as it was when it was prepared: the boards have been locked since
-    carry_out(ops, name, digest, epoch, lock, keep)
+    carry_out(ops, ms, name, digest, epoch, lock, keep)
     if keep then
       ttl = ONCE_MS
     end
@@ -60,7 +60,7 @@ if found[1] then
   local key = 7
   for board in string.gmatch(ARGV[6], '[^/]+') do
     local state = KEYS[key]
-    key = key + (string.sub(board, -1) == '=' and 4 or 3)
+    key = key + 3 + (string.find(board, '=', 1, true) and 1 or 0) + (string.find(board, '+', 1, true) and 2 or 0)
     if call('HGET', state, 'lock') == lock then
       call('HDEL', state, 'lock')
     end
