@@ -54,6 +54,7 @@ func commands() []command {
 		topCommand(),
 		rankCommand(),
 		memberCommand(),
+		boardCommand(),
 		watchCommand(),
 		simCommand(),
 		importCommand(),
