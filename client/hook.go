@@ -39,6 +39,7 @@ type HookEvent struct {
 	Rev      uint64        `json:"rev"`      // of the board, when the event was noticed; 0 of an ended season
 	At       time.Time     `json:"at"`       // when the event was recorded
 	EndedAt  time.Time     `json:"ended_at"` // of an ended season, if it is known
+	FinalAt  time.Time     `json:"final_at"` // of an ended season that took late scores: when its standing became final
 	Leader   *HookPlace    `json:"leader"`   // of HookNewLeader
 	Record   *HookPlace    `json:"record"`   // of HookRecordBeaten
 	Previous *HookPlace    `json:"previous"` // leader or record

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"time"
 
 	"laurel/internal/feed"
 	"laurel/internal/hooks"
@@ -26,9 +25,9 @@ func (d *Daemon) openHooks(feed *feed.Options) (err error) {
 }
 
 // SeasonEnded tells the hooks that a season of a board has ended.
-func (d *Daemon) SeasonEnded(ctx context.Context, board leaderboard.Board, season int, at time.Time) error {
+func (d *Daemon) SeasonEnded(ctx context.Context, board leaderboard.Board, season int, end hooks.SeasonEnd) error {
 	if d.hooks == nil {
 		return nil
 	}
-	return d.hooks.SeasonEnded(ctx, board, season, at)
+	return d.hooks.SeasonEnded(ctx, board, season, end)
 }

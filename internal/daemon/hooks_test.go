@@ -179,7 +179,7 @@ func TestHooksTellWhatHappens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := d.SeasonEnded(t.Context(), view.Board, 1, time.Now()); err != nil {
+		if err := d.SeasonEnded(t.Context(), view.Board, 1, hooks.SeasonEnd{At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

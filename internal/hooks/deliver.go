@@ -32,13 +32,19 @@ type worker struct {
 
 	// Owned by run.
 
-	failures int                // in a row, of all boards: when there are some, the target is to blame
-	until    time.Time          // nothing is tried before
-	boards   map[string]*backed // those whose last attempt failed
-	silent   bool               // that the queue cannot be read was logged
+	failures int              // in a row, of all boards: when there are some, the target is to blame
+	until    time.Time        // nothing is tried before
+	lines    map[line]*backed // those whose last attempt failed
+	queued   [2]int           // events in each queue
+	silent   bool             // that a queue cannot be read was logged
 }
 
-// backed is a board whose oldest event could not be delivered.
+// line is what an event waits in: those of one are delivered in their order.
+type line struct{ queue, board string }
+
+func lineOf(m leaderboard.Message) line { return line{m.Queue, m.Board} }
+
+// backed is a line whose oldest event could not be delivered.
 type backed struct {
 	failures int
 	due      time.Time
@@ -49,9 +55,9 @@ func newWorker(h *Hooks, hook Hook) *worker {
 	transport.MaxIdleConnsPerHost = 1
 	return &worker{
 		hooks: h, hook: hook,
-		log:    h.log.With("hook", hook.Name),
-		wake:   make(chan struct{}, 1),
-		boards: make(map[string]*backed),
+		log:   h.log.With("hook", hook.Name),
+		wake:  make(chan struct{}, 1),
+		lines: make(map[line]*backed),
 		client: &http.Client{
 			Transport: transport,
 			// Who has moved is to be told to the operator, not followed with what was signed for another.
@@ -83,25 +89,46 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// pass delivers what can be delivered now, at most one event of each board, and
+// pass delivers what can be delivered now, at most one event of each board and queue, and
 // returns when to look again.
 func (w *worker) pass(ctx context.Context) (next time.Time) {
 	if time.Now().Before(w.until) {
 		return w.until
 	}
-	next = time.Now().Add(w.hooks.opts.Poll)
-	var oldest time.Time
-	for after, looking := "", true; looking; {
-		found, err := w.hooks.store.Waiting(ctx, w.hook.Name, after, window)
+	l := look{next: time.Now().Add(w.hooks.opts.Poll)}
+	whole := w.take(ctx, w.hook.queue(NewLeader), &l) && w.take(ctx, w.hook.queue(SeasonEnded), &l)
+	if whole || !l.oldest.IsZero() {
+		w.hooks.metrics.since(w.hook.Name, l.oldest)
+	}
+	if !whole {
+		return w.until
+	}
+	if w.queued == [2]int{} {
+		clear(w.lines)
+	}
+	return l.next
+}
+
+// look is what a worker comes upon in its queues.
+type look struct {
+	next   time.Time // when to look again
+	oldest time.Time // since when the oldest event that was seen could be delivered; zero: there is none
+}
+
+// take delivers from a queue. It returns false if nothing more is to be tried before
+// w.until.
+func (w *worker) take(ctx context.Context, queue string, l *look) bool {
+	for after, more := "", true; more; {
+		if time.Now().Before(w.until) || ctx.Err() != nil {
+			return false
+		}
+		found, err := w.hooks.store.Waiting(ctx, queue, after, window)
 		if ctx.Err() != nil {
-			return next
+			return false
 		}
 		w.readable(err)
 		if after == "" {
-			w.hooks.metrics.waiting.WithLabelValues(w.hook.Name).Set(float64(found.Queued))
-			if found.Queued == 0 && err == nil {
-				clear(w.boards)
-			}
+			w.count(queue, found.Queued)
 		}
 		for _, m := range found.Oldest {
 			after = m.Board
@@ -109,26 +136,34 @@ func (w *worker) pass(ctx context.Context) (next time.Time) {
 			if err != nil {
 				continue
 			}
-			if oldest.IsZero() || e.At.Before(oldest) {
-				oldest = e.At
+			if due := e.due(); time.Now().Before(due) {
+				l.next = sooner(l.next, due)
+				continue
+			} else if l.oldest.IsZero() || due.Before(l.oldest) {
+				l.oldest = due
 			}
-			if b := w.boards[m.Board]; b != nil && time.Now().Before(b.due) {
-				next = sooner(next, b.due)
+			if b := w.lines[lineOf(m)]; b != nil && time.Now().Before(b.due) {
+				l.next = sooner(l.next, b.due)
 				continue
 			}
-			if ctx.Err() != nil {
-				return next
+			if !w.deliver(ctx, m, e) || ctx.Err() != nil {
+				return false
 			}
-			if !w.deliver(ctx, m, e) {
-				w.hooks.metrics.since(w.hook.Name, oldest)
-				return w.until
-			}
-			next = time.Now() // there may be another one of this board
+			l.next = time.Now() // there may be another one of this board
 		}
-		looking = err == nil && len(found.Oldest) == window
+		more = err == nil && len(found.Oldest) == window
 	}
-	w.hooks.metrics.since(w.hook.Name, oldest)
-	return next
+	return true
+}
+
+// count notes how many events are in a queue.
+func (w *worker) count(queue string, queued int) {
+	i := 0
+	if queue == w.hook.queue(SeasonEnded) {
+		i = 1
+	}
+	w.queued[i] = queued
+	w.hooks.metrics.waiting.WithLabelValues(w.hook.Name).Set(float64(w.queued[0] + w.queued[1]))
 }
 
 func sooner(a, b time.Time) time.Time {
@@ -188,7 +223,7 @@ func (w *worker) deliver(ctx context.Context, m leaderboard.Message, e event) bo
 		return w.failed(ctx, m, e, wait, err)
 	}
 	w.hooks.metrics.deliveries.WithLabelValues(w.hook.Name, "delivered").Inc()
-	w.succeeded(m.Board)
+	w.succeeded(m)
 	var text []byte
 	if !last {
 		e.Done++
@@ -200,14 +235,14 @@ func (w *worker) deliver(ctx context.Context, m leaderboard.Message, e event) bo
 }
 
 // succeeded notes that the target has taken something.
-func (w *worker) succeeded(board string) {
+func (w *worker) succeeded(m leaderboard.Message) {
 	const many = 3 // failures in a row, after which it was not about one board
 	if w.failures >= many {
 		w.log.Info("target of a hook is back", "failures", w.failures)
-		clear(w.boards)
+		clear(w.lines)
 	}
 	w.failures = 0
-	delete(w.boards, board)
+	delete(w.lines, lineOf(m))
 }
 
 // failed notes that an event could not be delivered, and gives it up if that has
@@ -217,19 +252,19 @@ func (w *worker) failed(ctx context.Context, m leaderboard.Message, e event, wai
 		return false
 	}
 	w.failures++
-	b := w.boards[m.Board]
+	b := w.lines[lineOf(m)]
 	if b == nil {
 		b = &backed{}
-		w.boards[m.Board] = b
+		w.lines[lineOf(m)] = b
 	}
 	b.failures++
 	now := time.Now()
 	w.until = now.Add(max(w.pause(w.failures), wait))
 	b.due = now.Add(max(w.pause(b.failures), wait))
-	if now.Sub(e.At) >= w.hooks.opts.GiveUp {
+	if now.Sub(e.due()) >= w.hooks.opts.GiveUp {
 		w.hooks.metrics.deliveries.WithLabelValues(w.hook.Name, "given_up").Inc()
 		w.log.Error("event given up", "board", m.Board, "event", e.Event, "id", e.ID, "recorded_at", e.At, "text", string(m.Text), "error", cause)
-		delete(w.boards, m.Board)
+		delete(w.lines, lineOf(m))
 		_ = w.settle(ctx, m, nil)
 		return false
 	}

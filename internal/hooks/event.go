@@ -21,12 +21,21 @@ type event struct {
 	Rev      uint64    `json:"rev,omitempty"`
 	At       time.Time `json:"at"` // when it was recorded
 	EndedAt  time.Time `json:"ended_at,omitzero"`
+	FinalAt  time.Time `json:"final_at,omitzero"` // of season_ended: it is not delivered before
 	Leader   *place    `json:"leader,omitempty"`
 	Record   *place    `json:"record,omitempty"`
 	Previous *place    `json:"previous,omitempty"` // leader, or record
 	Standing *standing `json:"standing,omitempty"` // in a delivery of season_ended
 
 	Done int `json:"pages_delivered,omitempty"` // in a queue
+}
+
+// due is when an event may be delivered.
+func (e event) due() time.Time {
+	if e.FinalAt.After(e.At) {
+		return e.FinalAt
+	}
+	return e.At
 }
 
 // place is a member with a score.
@@ -100,7 +109,7 @@ func (n note) after(top leaderboard.Page, want asked) (next note, events []event
 	next.Rev, next.Epoch = top.Rev, top.Epoch
 	next.drop(want)
 	if next.Season < top.Season {
-		events = append(events, next.end(b, top.Season-1, time.Time{}, want)...)
+		events = append(events, next.end(b, top.Season-1, SeasonEnd{}, want)...)
 		changed = true
 	}
 	if len(top.Entries) > 0 {
@@ -153,13 +162,13 @@ func (n *note) reach(top leaderboard.Page) (events []event, better bool) {
 	return events, true
 }
 
-// end notes that all seasons up to last have ended.
-func (n *note) end(b leaderboard.Board, last int, at time.Time, want asked) (events []event) {
+// end notes that all seasons up to last have ended, the last one as end says.
+func (n *note) end(b leaderboard.Board, last int, end SeasonEnd, want asked) (events []event) {
 	if want.season {
 		for season := max(n.Season, last-maxSeasons+1); season <= last; season++ {
 			e := event{Event: SeasonEnded, Board: b.ID, Season: season}
 			if season == last {
-				e.EndedAt = at
+				e.EndedAt, e.FinalAt = end.At, end.Final
 			}
 			events = append(events, e.named(b, ""))
 		}

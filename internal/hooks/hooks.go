@@ -56,8 +56,8 @@ type Hook struct {
 	Secrets []string
 
 	// Queue is how many events may wait, of each partition where the store has some; 0
-	// is DefaultQueue. An event for which there is no room is left out, but for
-	// season_ended there is as much room again.
+	// is DefaultQueue. An event for which there is no room is left out. The ends of
+	// seasons have a queue of their own, which is as long.
 	Queue int
 
 	// Standing is how many entries of an ended season are told, from the top; 0 is all.
@@ -127,6 +127,15 @@ func (h Hook) asks(kind Kind, board string) bool {
 		ok, _ := path.Match(pattern, board) // it was validated
 		return ok
 	})
+}
+
+// queue returns the name of the queue for events of a kind. The ends of seasons may have to
+// wait, until late scores are in, and take long; they keep no other event of their board waiting.
+func (h Hook) queue(kind Kind) string {
+	if kind == SeasonEnded {
+		return h.Name + ".seasons"
+	}
+	return h.Name
 }
 
 // Store is what hooks need of the store.

@@ -38,11 +38,17 @@ func (h *Hooks) Saw(ctx context.Context, top leaderboard.Page) error {
 	})
 }
 
+// SeasonEnd is what is known of the end of a season.
+type SeasonEnd struct {
+	At    time.Time // when it ended; zero if nobody knows
+	Final time.Time // from when on its standing does not change any more; zero if that is so already
+}
+
 // SeasonEnded records that a season of a board has ended, and those before it, unless
 // that is recorded already. Whoever ends a season may call it, as often as it likes; a
 // season that has ended is noticed all the same when the board is seen in the next.
-// The standing is read when it is delivered.
-func (h *Hooks) SeasonEnded(ctx context.Context, board leaderboard.Board, season int, at time.Time) error {
+// The standing is read when it is delivered, which is not before it is final.
+func (h *Hooks) SeasonEnded(ctx context.Context, board leaderboard.Board, season int, end SeasonEnd) error {
 	want := h.asked(board.ID)
 	if want == (asked{}) {
 		return nil
@@ -56,7 +62,7 @@ func (h *Hooks) SeasonEnded(ctx context.Context, board leaderboard.Board, season
 		}
 		n.drop(want)
 		events := h.lastRecord(ctx, &n, board.ID, season, want)
-		return n, append(events, n.end(board, season, at, want)...), true
+		return n, append(events, n.end(board, season, end, want)...), true
 	})
 }
 
@@ -140,11 +146,7 @@ func (h *Hooks) address(r *leaderboard.Recording, events []event) (owners []outg
 			if !w.hook.asks(e.Event, e.Board) {
 				continue
 			}
-			limit := w.hook.Queue
-			if e.Event == SeasonEnded {
-				limit *= 2
-			}
-			r.Messages = append(r.Messages, leaderboard.Outgoing{Queue: w.hook.Name, Text: text, Limit: limit})
+			r.Messages = append(r.Messages, leaderboard.Outgoing{Queue: w.hook.queue(e.Event), Text: text, Limit: w.hook.Queue})
 			owners = append(owners, outgoing{w, e})
 		}
 	}
