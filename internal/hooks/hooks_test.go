@@ -287,7 +287,8 @@ func TestTellsOfLeadersAndRecords(t *testing.T) {
 	w.submit("race", "alice", "8")
 	w.show(h, "race")
 	target.wantNext("race 1: record_beaten alice 8 in 1, was bob 7.5 in 1")
-	if _, err := w.service.Remove(t.Context(), "race", "alice"); err != nil {
+	removal := leaderboard.Op{Board: "race", Kind: leaderboard.Remove, Member: "alice"}
+	if _, err := w.store.Apply(t.Context(), leaderboard.Batch{Ops: []leaderboard.Op{removal}, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	w.show(h, "race")
