@@ -101,6 +101,8 @@ type Board struct {
 	// corrections and removals counted. The counts of a minute and of the one before are
 	// kept for a minute at least while the store is open; an opening may forget them.
 	SubmitsPerMinute int `json:"submits_per_minute,omitzero"`
+
+	Seasons Seasons `json:"seasons,omitzero"`
 }
 
 // WithDefaults returns b with every setting that is zero set to its default.
@@ -111,6 +113,7 @@ func (b Board) WithDefaults() Board {
 	setDefault(&b.RankStyle, Ordinal)
 	setDefault(&b.Top, DefaultTop)
 	setDefault(&b.Interval, int(DefaultInterval/time.Millisecond))
+	b.Seasons = b.Seasons.normal()
 	return b
 }
 
@@ -154,6 +157,12 @@ func (b Board) Validate() error {
 	}
 	if err := b.validateSubmits(); err != nil {
 		return err
+	}
+	if err := b.Seasons.validate(); err != nil {
+		return err
+	}
+	if b.ZSet != "" && b.Seasons != (Seasons{}) {
+		return Errorf(CodeInvalidBoard, "seasons of a board that shows a zset cannot be set: another program writes it")
 	}
 	if b.ZSet != "" && b.RankStyle == Dense {
 		return Errorf(CodeInvalidBoard, "rank_style of a board that shows a zset is %q, must be one of %s, %s: nobody counts the distinct scores of a sorted set that another program writes", Dense, Ordinal, Competition)
@@ -236,6 +245,12 @@ type Patch struct {
 	MaxStep  *Bound `json:"max_step,omitempty"`
 
 	SubmitsPerMinute *int `json:"submits_per_minute,omitempty"` // 0 takes the limit away
+
+	// Seasons replaces the whole setting. The current season goes on, and ends when
+	// the new setting says; see [Board.Reschedule].
+	Seasons *Seasons `json:"seasons,omitempty"`
+
+	At time.Time `json:"-"` // the time, which a change of Seasons needs, in whole milliseconds
 }
 
 // Apply returns b as p changes it, or the error of [Board.Validate], or one
@@ -264,6 +279,9 @@ func (p Patch) Apply(b Board) (Board, error) {
 	set(&b.MaxScore, p.MaxScore)
 	set(&b.MaxStep, p.MaxStep)
 	set(&b.SubmitsPerMinute, p.SubmitsPerMinute)
+	if p.Seasons != nil {
+		b.Seasons = p.Seasons.normal()
+	}
 	return b, b.Validate()
 }
 

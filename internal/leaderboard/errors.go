@@ -27,6 +27,9 @@ const (
 	CodeBoardExists        Code = "board_exists"           //
 	CodeMemberNotFound     Code = "member_not_found"       // the member is not on the board
 	CodeSeasonNotFound     Code = "season_not_found"       //
+	CodeSeasonEnded        Code = "season_ended"           // the season takes no more scores
+	CodeSeasonNotOpen      Code = "season_not_open"        // the season has not begun
+	CodeMixedSeasons       Code = "mixed_seasons"          // a batch names two seasons of one board
 	CodeImmutableSetting   Code = "immutable_setting"      // a setting that is fixed at the board's creation
 	CodeTooManySubmits     Code = "too_many_submits"       // a member has made as many submissions in a minute as its board's SubmitsPerMinute
 	CodeEntryChanged       Code = "entry_changed"          // an entry is not at the rev that an operation asks for
@@ -77,6 +80,7 @@ var (
 	ErrSeasonNotFound     = &Error{Code: CodeSeasonNotFound, Message: "season not found"}
 	ErrTooManySubmits     = &Error{Code: CodeTooManySubmits, Message: "too many submissions in this minute"}
 	ErrEntryChanged       = &Error{Code: CodeEntryChanged, Message: "entry has changed"}
+	ErrSeasonEnded        = &Error{Code: CodeSeasonEnded, Message: "season has ended"}
 	ErrReadOnly           = &Error{Code: CodeReadOnly, Message: "board is read-only"}
 	ErrOnceReused         = &Error{Code: CodeOnceReused, Message: "the key was used for another request"}
 	ErrStorageUnavailable = &Error{Code: CodeStorageUnavailable, Message: "storage unavailable"}

@@ -71,6 +71,15 @@ type Reader interface {
 	// [ErrBoardNotFound] or [ErrSeasonNotFound].
 	Entries(ctx context.Context, at Ref, r Range) (Page, error)
 
+	// Seasons returns the seasons of a board that are kept, the current one first, the
+	// others from the newest on; or [ErrBoardNotFound].
+	Seasons(ctx context.Context, board string) ([]View, error)
+
+	// Due returns at most limit boards whose current season is due at an instant, the
+	// earliest first, and when the next of the others will be; zero if none that is
+	// known. It may miss what has changed in the last second.
+	Due(ctx context.Context, at time.Time, limit int) (boards []string, next time.Time, err error)
+
 	// Around returns a page of limit entries with the member in its middle, or
 	// as near to the middle as the ends of the board allow: near an end the page
 	// is filled up from the other side. With an even limit there is one more
@@ -135,9 +144,16 @@ type Op struct {
 	// If is looked at first, on the entry that the operations before this one leave.
 	// If it does not hold, the batch fails.
 	If Condition
+
+	// Season is that which the operation is meant for; 0 is the current one. One that has
+	// ended takes late operations as long as [Board.Admit] says. All operations of a
+	// batch on one board have the same.
+	Season int
 }
 
-// Batch is operations that are carried out together, on one board or many.
+// Batch is operations that are carried out together, on one board or many. A board
+// whose season is due at the batch's time has it ended first, which is a change of its
+// own, and stays when the batch fails.
 type Batch struct {
 	Ops []Op
 	At  time.Time // becomes the UpdatedAt of the entries that change, in whole milliseconds
@@ -159,11 +175,13 @@ type Batch struct {
 // Digest tells requests apart that have the same name.
 type Digest [16]byte
 
-// BoardChange is the creation, the patch or the deletion of a board.
+// BoardChange is the creation, the patch or the deletion of a board, or the end of
+// its season.
 type BoardChange struct {
 	ID     string
 	Create *Board // with the same ID
-	Patch  *Patch // if both are nil, the board is deleted
+	Patch  *Patch
+	End    *End // if all three are nil, the board is deleted
 
 	// The name of the change and the digest of its request, as those of a [Batch]
 	// that begins with an operation on this board. Names are of both kinds alike. If
@@ -173,6 +191,23 @@ type BoardChange struct {
 	OnceDigest Digest
 }
 
+// End ends the current season of a board, by [Board.EndRun]: that is one change, in
+// time that does not depend on how large the board is. The season is kept as it stands,
+// to be read by its number; the one that begins is empty. Seasons older than those
+// that are kept are removed.
+type End struct {
+	// Season is which one is to be ended, or 0 for the current one. If it has ended
+	// already the error has the code [CodeSeasonEnded], and if it is yet to come
+	// [CodeSeasonNotFound]; so an end that is asked for twice, or by several nodes, happens
+	// once.
+	Season int
+
+	At time.Time // in whole milliseconds
+
+	// Due ends the season only if it is due at At; otherwise nothing is changed.
+	Due bool
+}
+
 // OnceTTL is how long the name of a batch is remembered, at least.
 const OnceTTL = 24 * time.Hour
 
@@ -180,7 +215,7 @@ const OnceTTL = 24 * time.Hour
 const MaxOnce = 256
 
 // BatchError says which operation of a batch failed. Behind it is an [Error]:
-// [ErrBoardNotFound], [ErrReadOnly], [ErrEntryChanged], [ErrMemberNotFound] (of Remove), or one with the code
+// [ErrBoardNotFound], [ErrReadOnly], [ErrEntryChanged], [ErrMemberNotFound] (of Remove), that of [Board.Admit], or one with the code
 // [CodeTooManyDecimals], [CodeScoreOutOfRange], [CodeScoreBelowMinimum], [CodeScoreAboveMaximum]
 // or [CodeStepTooLarge]; or, if nothing else is in the way of a submission, [ErrTooManySubmits].
 type BatchError struct {
@@ -199,7 +234,7 @@ func (e *BatchError) Unwrap() error { return e.Err }
 // Outcome is what a batch did.
 type Outcome struct {
 	Results []Result // one for each operation, in their order
-	Boards  []View   // the boards of the batch after it, in the order of their first operations
+	Boards  []View   // the boards of the batch after it, in the order of their first operations, in the seasons that these went to
 
 	// Repeated says that a batch of this name was carried out before. The rest is what
 	// came of that one if both have a digest, or else empty.
@@ -228,13 +263,27 @@ type Standing struct {
 	Rank  int   // 1-based, by the board's rank style; 0: not on the board
 }
 
-// View is a board at a moment.
+// View is a season of a board at a moment. That of a past season has the settings
+// that the board had at its end, and the rev of the last change that it saw.
 type View struct {
 	Board  Board
 	Season int    // 1-based number of the season that is read
 	Rev    uint64 // number of changes so far; the next has Rev+1
 	Epoch  string // the store's incarnation
 	Total  int    // entries
+
+	StartsAt time.Time // when the season began, or will
+	EndsAt   time.Time // when it has ended or will; zero: nobody knows
+	Closed   bool      // it has ended; of a past one, late scores may still come
+}
+
+// NextReset is when the next season begins and the table becomes empty; zero if nobody
+// knows, and for a past season.
+func (v View) NextReset() time.Time {
+	if v.Closed || !v.Board.Seasons.Rolling() {
+		return time.Time{}
+	}
+	return v.EndsAt
 }
 
 // Ref names a season of a board.
