@@ -101,16 +101,18 @@ func (b Board) FirstRun(at time.Time) Run {
 // changed, at an instant, to that of b.
 func (b Board) Reschedule(r Run, at time.Time) Run {
 	starts, ends, awaited := b.span(at)
-	switch {
-	case !b.Seasons.StartsAt.IsZero():
-		r.StartsAt, r.Awaited = starts, awaited
-	case awaited: // the season that is running goes on until the first of the new ones
-		r.EndsAt, r.Closed = starts, false
+	begun := !r.Awaited || !at.Before(r.StartsAt)
+	if begun && awaited && b.Seasons.Rolling() {
+		r.EndsAt, r.Closed = starts, false // it goes on until the first of the new ones
 		return r
-	default:
-		r.Awaited = false
 	}
-	r.EndsAt = ends
+	switch {
+	case awaited || !b.Seasons.StartsAt.IsZero():
+		r.StartsAt = starts
+	case !begun:
+		r.StartsAt = at
+	}
+	r.EndsAt, r.Awaited = ends, awaited
 	r.Closed = false // if it is over it is due, and will be closed anew
 	return r
 }
@@ -150,24 +152,25 @@ func (b Board) DueAt(r Run) time.Time {
 // due and this one is not, next is r. If the season is due and no other follows by
 // itself, next is the same season, closed; who asks for an end that need not be due gets
 // the one after that. Otherwise next is the season that follows. Then ended is the
-// instant at which r ended: that of its end if it was due, which may be long ago, or
+// instant at which r ended: that of its end if it is over, which may be long ago, or
 // else now. Seasons that would have begun and ended in between do not exist. The error has
 // the code [CodeSeasonEnded] or [CodeSeasonNotFound].
 func (b Board) EndRun(r Run, end End) (next Run, ended time.Time, err error) {
 	due := b.Due(r, end.At)
 	switch {
-	case end.Season > r.Season:
+	case end.Season > r.Season || end.Season < 0:
 		return r, time.Time{}, seasonNotFound(b.ID, end.Season)
 	case end.Season != 0 && end.Season < r.Season:
 		return r, time.Time{}, seasonEnded(b.ID, end.Season, r)
 	case end.Due && !due:
 		return r, time.Time{}, nil
-	case due && end.Due && !b.followed(r):
+	case end.Due && !b.followed(r):
 		r.Closed = true
 		return r, r.EndsAt, nil
 	}
+	over := r.Closed || !r.EndsAt.IsZero() && !end.At.Before(r.EndsAt) // it may take late scores
 	ended = end.At
-	if due || r.Closed {
+	if over {
 		ended = r.EndsAt
 	}
 	if ended.Before(r.StartsAt) && !r.Awaited {
@@ -177,7 +180,7 @@ func (b Board) EndRun(r Run, end End) (next Run, ended time.Time, err error) {
 	next = Run{Season: r.Season + 1, StartsAt: starts, EndsAt: ends, Awaited: awaited}
 	switch {
 	case awaited:
-	case r.Closed || due && !b.followed(r): // there was a pause
+	case over && !b.followed(r): // there was a pause
 		next.StartsAt = end.At
 	case starts.Before(ended):
 		next.StartsAt = ended
@@ -185,8 +188,8 @@ func (b Board) EndRun(r Run, end End) (next Run, ended time.Time, err error) {
 	if !awaited && !b.Seasons.Rolling() && !ends.After(end.At) {
 		next.EndsAt = time.Time{} // those dates were of the one before
 	}
-	if grace := b.Seasons.GracePeriod(); grace > 0 && !r.Closed && (!due || b.followed(r)) {
-		next.LateUntil = ended.Add(grace)
+	if late := ended.Add(b.Seasons.GracePeriod()); !r.Closed && late.After(ended) && late.After(end.At) {
+		next.LateUntil = late
 	}
 	return next, ended, nil
 }
@@ -218,7 +221,7 @@ func (b Board) Admit(r Run, op *Op, at time.Time) (late bool, err error) {
 			return false, Errorf(CodeSeasonNotOpen, "season %d of board %q begins at %s", r.Season, b.ID, r.StartsAt.Format(time.RFC3339))
 		}
 		return false, nil
-	case op.Season > r.Season:
+	case op.Season > r.Season || op.Season < 0:
 		return false, seasonNotFound(b.ID, op.Season)
 	case op.Season == r.Season-1 && at.Before(r.LateUntil):
 		return true, nil

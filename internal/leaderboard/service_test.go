@@ -148,7 +148,7 @@ func TestServiceCreatesABoardForItsFirstSubmission(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := leaderboard.View{
-		Board: leaderboard.Board{ID: "race", CreatedAt: stamped}.WithDefaults(), Season: 1, Rev: 2, Epoch: outcome.Boards[0].Epoch, Total: 1,
+		Board: leaderboard.Board{ID: "race", CreatedAt: stamped}.WithDefaults(), Season: 1, Rev: 2, Epoch: outcome.Boards[0].Epoch, Total: 1, StartsAt: stamped,
 	}
 	if diff := cmp.Diff([]leaderboard.View{want}, outcome.Boards); diff != "" {
 		t.Errorf("boards (-want +got):\n%s", diff)

@@ -76,7 +76,7 @@ type Reader interface {
 	Seasons(ctx context.Context, board string) ([]View, error)
 
 	// Due returns at most limit boards whose current season is due at an instant, the
-	// earliest first, and when the next of the others will be; zero if none that is
+	// earliest first, those of one instant by their ids, and when the next of the others will be; zero if none that is
 	// known. It may miss what has changed in the last second.
 	Due(ctx context.Context, at time.Time, limit int) (boards []string, next time.Time, err error)
 

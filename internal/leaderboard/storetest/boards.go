@@ -18,7 +18,7 @@ var boardChecks = []check{
 		if err != nil {
 			f.Fatal(err)
 		}
-		want := leaderboard.View{Board: settings, Season: 1, Rev: 1, Epoch: created.Epoch, Total: 0}
+		want := leaderboard.View{Board: settings, Season: 1, Rev: 1, Epoch: created.Epoch, Total: 0, StartsAt: f.clock}
 		if diff := compare(want, created); diff != "" {
 			f.Errorf("view of CreateBoard (-want +got):\n%s", diff)
 		}

@@ -30,6 +30,7 @@ func runMachine(tb testing.TB, open Opener) {
 			acked:  logState{told: map[string]uint64{}, untold: map[string]uint64{}},
 		}
 		m.bounded = rapid.IntRange(0, 2).Draw(rt, "bounded") == 0
+		m.seasonal = rapid.IntRange(0, 1).Draw(rt, "seasonal") == 0
 		m.store = m.open()
 		defer func() {
 			if err := m.store.Close(); err != nil {
@@ -51,7 +52,8 @@ type machine struct {
 	ctx   context.Context //nolint:containedctx // the test's, for every action
 	clock time.Time
 
-	bounded bool // some boards have bounds, at which many batches end
+	bounded  bool // some boards have bounds, at which many batches end
+	seasonal bool // seasons end
 
 	sent      [][]leaderboard.Op     // as batches with a digest
 	positions []leaderboard.Position // that pages ended with
@@ -93,7 +95,6 @@ var (
 	steps      = rapid.SampledFrom([]string{"", "1", "2", "9"})
 	quotas     = rapid.SampledFrom([]int{0, 1, 2, 5})
 	someLimits = rapid.IntRange(1, 9)
-	seasons    = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1})
 )
 
 func someScore(t *rapid.T) leaderboard.Decimal {
@@ -149,6 +150,9 @@ func (m *machine) create(t *rapid.T, id string) {
 	if m.bounded && rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
 		b.SubmitsPerMinute = quotas.Draw(t, "submits")
 	}
+	if m.seasonal {
+		b.Seasons = m.someSeasons(t)
+	}
 	got, err := m.store.CreateBoard(m.ctx, b)
 	if len(m.latest) == 0 {
 		m.model.epoch = got.Epoch // the one thing that the model cannot know
@@ -177,6 +181,9 @@ func (m *machine) Patch(t *rapid.T) {
 		maybe(t, "order", &p.Order, orders)
 		maybe(t, "ties", &p.Ties, ties)
 		maybe(t, "decimals", &p.Decimals, decimals)
+	}
+	if m.seasonal && rapid.IntRange(0, 2).Draw(t, "patch seasons") == 0 {
+		p.Seasons, p.At = new(m.someSeasons(t)), m.clock
 	}
 	id := someBoards.Draw(t, "board")
 	want, wantErr := m.model.PatchBoard(m.ctx, id, p)
@@ -248,6 +255,7 @@ func (m *machine) apply(t *rapid.T, n int) {
 		}
 		batch.Ops = append(batch.Ops, op)
 	}
+	m.someLate(t, batch.Ops)
 	if batch.Once != "" && rapid.Bool().Draw(t, "digest") {
 		if len(m.sent) > 0 && rapid.Bool().Draw(t, "again") {
 			batch.Once, batch.Ops = "again", rapid.SampledFrom(m.sent).Draw(t, "batch")
@@ -264,8 +272,10 @@ func (m *machine) apply(t *rapid.T, n int) {
 	if got.Repeated {
 		return
 	}
-	for _, view := range got.Boards {
-		m.changed(view.Board.ID, view.Rev)
+	for _, op := range batch.Ops { // some of them may have had a season ended, also when the batch failed
+		if view, err := m.model.Board(m.ctx, op.Board); err == nil {
+			m.changed(op.Board, view.Rev)
+		}
 	}
 }
 
@@ -282,13 +292,13 @@ func (m *machine) revOf(t *rapid.T, op leaderboard.Op) uint64 {
 func digestOf(ops []leaderboard.Op) leaderboard.Digest {
 	h := fnv.New128a()
 	for _, op := range ops {
-		fmt.Fprintf(h, "%q %d %q %s %q %v\n", op.Board, op.Kind, op.Member, op.Score, op.Data, op.If)
+		fmt.Fprintf(h, "%q %d %q %s %q %v %d\n", op.Board, op.Kind, op.Member, op.Score, op.Data, op.If, op.Season)
 	}
 	return leaderboard.Digest(h.Sum(nil))
 }
 
 func (m *machine) Entries(t *rapid.T) {
-	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: seasons.Draw(t, "season")}
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: m.someSeason(t)}
 	r := leaderboard.Range{Offset: rapid.IntRange(0, 8).Draw(t, "offset"), Limit: someLimits.Draw(t, "limit")}
 	if len(m.positions) > 0 && rapid.Bool().Draw(t, "after") {
 		after := rapid.SampledFrom(m.positions).Draw(t, "position")
@@ -310,7 +320,7 @@ func (m *machine) Entries(t *rapid.T) {
 
 // Share reads the first so many percent of a board.
 func (m *machine) Share(t *rapid.T) {
-	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board")}
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: m.someSeason(t)}
 	r := leaderboard.Range{Percent: new(somePercent(t)), Offset: rapid.IntRange(0, 2).Draw(t, "offset"), Limit: someLimits.Draw(t, "limit")}
 	want, wantErr := m.model.Entries(m.ctx, ref, r)
 	got, err := m.store.Entries(m.ctx, ref, r)
@@ -319,7 +329,7 @@ func (m *machine) Share(t *rapid.T) {
 
 // Pages reads a board from its top to its end, by position and by offset.
 func (m *machine) Pages(t *rapid.T) {
-	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board")}
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: m.someSeason(t)}
 	r := leaderboard.Range{Limit: rapid.IntRange(1, 3).Draw(t, "limit")}
 	byOffset := rapid.Bool().Draw(t, "by offset")
 	for more := true; more; {
@@ -338,7 +348,7 @@ func (m *machine) Pages(t *rapid.T) {
 
 // Around asks for the neighbours of everybody.
 func (m *machine) Around(t *rapid.T) {
-	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: seasons.Draw(t, "season")}
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: m.someSeason(t)}
 	limit := someLimits.Draw(t, "limit")
 	for _, member := range members {
 		want, wantErr := m.model.Around(m.ctx, ref, member, limit)
@@ -348,7 +358,7 @@ func (m *machine) Around(t *rapid.T) {
 }
 
 func (m *machine) Lookup(t *rapid.T) {
-	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: seasons.Draw(t, "season")}
+	ref := leaderboard.Ref{Board: someBoards.Draw(t, "board"), Season: m.someSeason(t)}
 	members := rapid.SliceOfN(someMembers, 0, 5).Draw(t, "members")
 	want, wantErr := m.model.Lookup(m.ctx, ref, members)
 	got, err := m.store.Lookup(m.ctx, ref, members)
@@ -445,8 +455,13 @@ func (m *machine) Check(t *rapid.T) {
 	got, err := m.store.Boards(m.ctx, "", 10)
 	m.same(t, "all boards", want, wantErr, got, err)
 	for _, id := range slices.Sorted(maps.Keys(m.latest)) {
-		want, wantErr := m.model.Entries(m.ctx, leaderboard.Ref{Board: id}, whole)
-		got, err := m.store.Entries(m.ctx, leaderboard.Ref{Board: id}, whole)
-		m.same(t, "all of "+id, want, wantErr, got, err)
+		want, wantErr := m.model.Seasons(m.ctx, id)
+		got, err := m.store.Seasons(m.ctx, id)
+		m.same(t, "seasons of "+id, want, wantErr, got, err)
+		for _, ref := range append([]leaderboard.Ref{{Board: id}}, past(want)...) {
+			want, wantErr := m.model.Entries(m.ctx, ref, whole)
+			got, err := m.store.Entries(m.ctx, ref, whole)
+			m.same(t, fmt.Sprintf("all of %v", ref), want, wantErr, got, err)
+		}
 	}
 }

@@ -64,6 +64,7 @@ type board struct {
 	rev      uint64
 	entries  []leaderboard.Entry // in no order, without ranks
 	submits  []submission        // that were carried out while there was a limit of them
+	run
 }
 
 // submission is one that was carried out.
@@ -123,6 +124,7 @@ func (m *Model) CreateBoard(ctx context.Context, settings leaderboard.Board) (le
 		rev = b.rev
 	}
 	b = &board{settings: settings, rev: rev}
+	b.found(settings.CreatedAt)
 	m.boards[settings.ID] = b
 	m.changed(b)
 	return m.view(b), nil
@@ -143,6 +145,9 @@ func (m *Model) PatchBoard(ctx context.Context, id string, p leaderboard.Patch) 
 		return leaderboard.View{}, err
 	}
 	b.settings = settings
+	if p.Seasons != nil {
+		b.replan(p.At)
+	}
 	m.changed(b)
 	return m.view(b), nil
 }
@@ -158,7 +163,7 @@ func (m *Model) DeleteBoard(ctx context.Context, id string) error {
 		return err
 	}
 	b.deleted = true
-	b.entries = nil
+	b.entries, b.past = nil, nil
 	m.changed(b)
 	return nil
 }
@@ -178,6 +183,8 @@ func (m *Model) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (lea
 		k.view, err = m.CreateBoard(ctx, *c.Create)
 	case c.Patch != nil:
 		k.view, err = m.PatchBoard(ctx, c.ID, *c.Patch)
+	case c.End != nil:
+		k.view, err = m.endSeason(ctx, c.ID, *c.End)
 	default:
 		err = m.DeleteBoard(ctx, c.ID)
 	}
@@ -217,12 +224,14 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 			return k.outcome, err
 		}
 	}
+	m.endDue(batch)
 	// The batch works on copies, which take the boards' places at its end.
 	var (
 		outcome leaderboard.Outcome
 		log     []leaderboard.Change
 		order   []string
 		copies  = map[string]*board{}
+		seasons = map[string]*board{} // those that the operations go to
 	)
 	for i, op := range batch.Ops {
 		b, ok := copies[op.Board]
@@ -231,11 +240,22 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 			if err != nil {
 				return leaderboard.Outcome{}, &leaderboard.BatchError{Index: i, Op: op, Err: err}
 			}
-			b = &board{settings: original.settings, rev: original.rev, entries: slices.Clone(original.entries), submits: slices.Clone(original.submits)}
+			b = original.clone()
 			copies[op.Board] = b
 			order = append(order, op.Board)
 		}
-		result, err := b.apply(op, batch.At)
+		target, err := b.takes(op, batch.At)
+		if err != nil {
+			return leaderboard.Outcome{}, &leaderboard.BatchError{Index: i, Op: op, Err: err}
+		}
+		seasons[op.Board] = target
+		before := target.rev
+		target.rev, target.submits = b.rev, b.submits // all seasons of a board count their changes, and submissions, together
+		result, err := target.apply(op, batch.At)
+		b.rev, b.submits = target.rev, target.submits
+		if !result.Accepted {
+			target.rev = before
+		}
 		if err != nil {
 			return leaderboard.Outcome{}, &leaderboard.BatchError{Index: i, Op: op, Err: err}
 		}
@@ -246,7 +266,7 @@ func (m *Model) Apply(ctx context.Context, batch leaderboard.Batch) (leaderboard
 	}
 	for _, id := range order {
 		m.boards[id] = copies[id]
-		outcome.Boards = append(outcome.Boards, m.view(copies[id]))
+		outcome.Boards = append(outcome.Boards, m.view(seasons[id]))
 	}
 	if batch.Once != "" {
 		k := kept{digest: batch.OnceDigest}
@@ -416,7 +436,10 @@ func scaled(d leaderboard.Decimal, decimals int) (int64, error) {
 }
 
 func (m *Model) view(b *board) leaderboard.View {
-	return leaderboard.View{Board: b.settings, Season: 1, Rev: b.rev, Epoch: m.epoch, Total: len(b.entries)}
+	return leaderboard.View{
+		Board: b.settings, Season: b.number, Rev: b.rev, Epoch: m.epoch, Total: len(b.entries),
+		StartsAt: b.starts, EndsAt: b.ends, Closed: b.closed,
+	}
 }
 
 // ranked returns the entries in the board's order, with their ranks.
@@ -520,18 +543,6 @@ func (m *Model) Boards(ctx context.Context, after string, limit int) ([]leaderbo
 	}
 	slices.SortFunc(views, func(x, y leaderboard.View) int { return cmp.Compare(x.Board.ID, y.Board.ID) })
 	return views[:min(limit, len(views))], nil
-}
-
-// season returns the board that a reference names, if it is to its only season.
-func (m *Model) season(at leaderboard.Ref) (*board, error) {
-	b, err := m.board(at.Board)
-	if err != nil {
-		return nil, err
-	}
-	if at.Season != 0 && at.Season != 1 {
-		return nil, leaderboard.ErrSeasonNotFound
-	}
-	return b, nil
 }
 
 // page returns the entries of the board from the one with the index start on, of

@@ -188,6 +188,8 @@ type broken struct {
 	change  func(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, bool, error)
 	apply   func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error)
 	boards  func(ctx context.Context, after string, limit int) ([]leaderboard.View, error)
+	seasons func(ctx context.Context, id string) ([]leaderboard.View, error)
+	due     func(ctx context.Context, at time.Time, limit int) ([]string, time.Time, error)
 	entries func(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error)
 	around  func(ctx context.Context, at leaderboard.Ref, member string, limit int) (leaderboard.Page, error)
 	lookup  func(ctx context.Context, at leaderboard.Ref, members []string) (leaderboard.Page, error)
@@ -236,6 +238,20 @@ func (s *broken) Boards(ctx context.Context, after string, limit int) ([]leaderb
 		return s.boards(ctx, after, limit)
 	}
 	return s.Model.Boards(ctx, after, limit)
+}
+
+func (s *broken) Seasons(ctx context.Context, id string) ([]leaderboard.View, error) {
+	if s.seasons != nil {
+		return s.seasons(ctx, id)
+	}
+	return s.Model.Seasons(ctx, id)
+}
+
+func (s *broken) Due(ctx context.Context, at time.Time, limit int) ([]string, time.Time, error) {
+	if s.due != nil {
+		return s.due(ctx, at, limit)
+	}
+	return s.Model.Due(ctx, at, limit)
 }
 
 func (s *broken) Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error) {

@@ -49,6 +49,7 @@ var groups = []group{
 	{"Condition", conditionChecks},
 	{"Submits", submitsChecks},
 	{"Once", onceChecks},
+	{"Seasons", seasonChecks},
 	{"Read", readChecks},
 	{"ChangeLog", changeLogChecks},
 	{"Concurrency", concurrencyChecks},
@@ -275,14 +276,24 @@ func (f *fixture) wantCode(what string, err error, want leaderboard.Code) {
 // snapshot is everything that can be read from a store.
 type snapshot struct {
 	Boards  []leaderboard.View
-	Entries map[string][]leaderboard.Entry
+	Seasons map[string][]leaderboard.Page // whole ones, by board
 }
 
 func (f *fixture) snapshot() snapshot {
 	f.Helper()
-	s := snapshot{Boards: f.boards(), Entries: map[string][]leaderboard.Entry{}}
+	s := snapshot{Boards: f.boards(), Seasons: map[string][]leaderboard.Page{}}
 	for _, view := range s.Boards {
-		s.Entries[view.Board.ID] = f.entries(view.Board.ID)
+		id := view.Board.ID
+		for _, of := range f.seasons(id) {
+			page := f.pageOf(leaderboard.Ref{Board: id, Season: of.Season}, whole)
+			if diff := compare(of, page.View); diff != "" {
+				f.Errorf("view of season %d of %q (-of Seasons +of Entries):\n%s", of.Season, id, diff)
+			}
+			s.Seasons[id] = append(s.Seasons[id], page)
+		}
+		if len(s.Seasons[id]) == 0 || compare(view, s.Seasons[id][0].View) != "" {
+			f.Errorf("the first of the seasons of %q is not the current one, %+v: %+v", id, view, s.Seasons[id])
+		}
 	}
 	return s
 }
@@ -346,6 +357,9 @@ func describe(ops []leaderboard.Op) []string {
 		}
 		if op.Data != nil {
 			word += " " + string(op.Data)
+		}
+		if op.Season != 0 {
+			word += fmt.Sprintf(" in season %d", op.Season)
 		}
 		words = append(words, word)
 	}
