@@ -24,12 +24,12 @@ const (
 	kindBadScore
 )
 
-// boundedPolicy is what the policy of a board with bounds has added, as batch.lua
-// has it.
-const boundedPolicy = 4
-
-// limitedPolicy is the same for one with a limit of submissions.
-const limitedPolicy = 8
+// What the policy of a board has added, as batch.lua has it.
+const (
+	boundedPolicy = 4  // with bounds
+	limitedPolicy = 8  // with a limit of submissions
+	latePolicy    = 16 // for late scores
+)
 
 // encoder writes batches as batch.lua reads them, and reads what became of them.
 // It is used again and again, by one lane.
@@ -45,7 +45,9 @@ type encoder struct {
 
 type encodedBoard struct {
 	id       string
-	settings *settings
+	current  *settings
+	settings *settings // of the season that takes the scores: current, or the one before
+	taken    bool      // a batch of the call is on the board
 	members  []string
 	index    map[string]int // in members
 	base     int            // index of the first member, less one
@@ -54,6 +56,7 @@ type encodedBoard struct {
 
 	status byte
 	rev    uint64
+	seen   uint64 // the rev that the season has: on a past one, that of its own last change
 	total  int
 	lock   string
 }
@@ -62,46 +65,63 @@ type encodedOp struct {
 	board, member int
 	scaled        int64
 	kind          byte
+	refused       bool // by its season
 }
 
-// encode appends the arguments for batches to args, and the boards' keys to keys.
-func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []string) ([]string, []string) {
-	e.reset()
-	for _, batch := range batches {
-		for _, op := range batch.Ops {
-			i, ok := e.index[op.Board]
-			if !ok {
-				i = e.add(op.Board)
-			}
-			b := e.boards[i]
-			m, ok := b.index[op.Member]
-			if !ok {
-				m = len(b.members)
-				b.members = append(b.members, op.Member)
-				b.index[op.Member] = m
-			}
-			encoded := encodedOp{board: i, member: m, kind: kindRemove}
-			if b.settings.board.ZSet != "" {
-				encoded.kind = kindBadScore // there is none that it can have
-			} else if op.Kind != leaderboard.Remove {
-				var err error
-				if encoded.scaled, err = op.Score.Scaled(b.settings.board.Decimals); err != nil {
-					encoded.kind = kindBadScore
-				} else {
-					encoded.kind = byte(op.Kind)
-				}
-			}
-			e.ops = append(e.ops, encoded)
+// take adds a batch to those of the next call. It returns a [*dueError], or errApart
+// if the batch cannot be in one call with those that were taken; then it is as if it was not there.
+func (e *encoder) take(batch *leaderboard.Batch) error {
+	first := len(e.ops)
+	for n := range batch.Ops {
+		op := &batch.Ops[n]
+		i, ok := e.index[op.Board]
+		if !ok {
+			i = e.add(op.Board)
 		}
+		b := e.boards[i]
+		refused := false
+		if !b.current.timeless || op.Season != 0 || b.settings != b.current {
+			var err error
+			if refused, err = b.admit(op, batch.At); err != nil {
+				e.ops = e.ops[:first]
+				return err
+			}
+		}
+		m, ok := b.index[op.Member]
+		if !ok {
+			m = len(b.members)
+			b.members = append(b.members, op.Member)
+			b.index[op.Member] = m
+		}
+		encoded := encodedOp{board: i, member: m, kind: kindRemove, refused: refused}
+		if refused || b.settings.board.ZSet != "" {
+			encoded.kind = kindBadScore // there is none that it can have
+		} else if op.Kind != leaderboard.Remove {
+			var err error
+			if encoded.scaled, err = op.Score.Scaled(b.settings.board.Decimals); err != nil {
+				encoded.kind = kindBadScore
+			} else {
+				encoded.kind = byte(op.Kind)
+			}
+		}
+		e.ops = append(e.ops, encoded)
 	}
+	for _, op := range e.ops[first:] {
+		e.boards[op.board].taken = true
+	}
+	return nil
+}
 
+// encode appends the arguments for the batches that were taken to args, and the boards'
+// keys to keys.
+func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []string) ([]string, []string) {
 	p := binary.BigEndian.AppendUint16(e.packed[:0], uint16(len(e.boards)))
 	members := 0
 	for _, b := range e.boards {
 		b.base = members
 		members += len(b.members)
 		p = b.append(p)
-		keys = k.ofBoard(keys, b.id, marksOf(&b.settings.board))
+		keys = k.ofBoard(keys, b.ref())
 	}
 	boards, names := len(p), 0
 	data := members + 2 // index of what comes behind the members
@@ -146,7 +166,7 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 			}
 			p = binary.BigEndian.AppendUint64(p, math.Float64bits(float64(encoded.scaled)))
 			if conditions {
-				p = appendCondition(p, op.If, e.boards[encoded.board])
+				p = appendCondition(p, op.If, encoded.refused || e.boards[encoded.board].settings.board.ZSet != "")
 			}
 		}
 	}
@@ -162,44 +182,13 @@ func (e *encoder) encode(k *keys, batches []leaderboard.Batch, keys, args []stri
 	return keys, args
 }
 
-// denseMark stands behind the ids of boards with dense ranks in intents, so that
-// whoever ends one knows their keys. It is in no id.
-const denseMark = "="
-
-// limitedMark is the same for boards with a limit of submissions.
-const limitedMark = "+"
-
-// marksOf returns the marks of a board.
-func marksOf(b *leaderboard.Board) string {
-	marks := ""
-	if b.RankStyle == leaderboard.Dense {
-		marks = denseMark
-	}
-	if b.SubmitsPerMinute != 0 {
-		marks += limitedMark
-	}
-	return marks
-}
-
-// names are the ids of the boards, as intents have them.
+// names are the boards, as intents have them.
 func (e *encoder) names() string {
-	ids := make([]string, len(e.boards))
+	names := make([]string, len(e.boards))
 	for i, b := range e.boards {
-		ids[i] = b.id + marksOf(&b.settings.board)
+		names[i] = b.ref().String()
 	}
-	return strings.Join(ids, "/") // an id has no slash
-}
-
-// ofBoard appends the keys of a board with marks that batch.lua asks for.
-func (k *keys) ofBoard(keys []string, id, marks string) []string {
-	keys = append(keys, k.state(id), k.ranks(id), k.entries(id))
-	if strings.Contains(marks, denseMark) {
-		keys = append(keys, k.levels(id))
-	}
-	if strings.Contains(marks, limitedMark) {
-		keys = append(keys, k.counts(id, 0), k.counts(id, 1))
-	}
-	return keys
+	return strings.Join(names, "/") // an id has no slash
 }
 
 func (e *encoder) reset() {
@@ -216,6 +205,11 @@ func (e *encoder) reset() {
 	clear(e.index)
 }
 
+func (e *encoder) has(id string) bool {
+	_, ok := e.index[id]
+	return ok
+}
+
 func (e *encoder) add(id string) int {
 	var b *encodedBoard
 	if n := len(e.spare); n > 0 {
@@ -223,7 +217,8 @@ func (e *encoder) add(id string) int {
 	} else {
 		b = &encodedBoard{index: make(map[string]int)}
 	}
-	b.id, b.settings = id, e.store.settings.get(id)
+	b.id, b.current, b.taken = id, e.store.settings.get(id), false
+	b.settings = b.current
 	e.index[id] = len(e.boards)
 	e.boards = append(e.boards, b)
 	return len(e.boards) - 1
@@ -231,7 +226,7 @@ func (e *encoder) add(id string) int {
 
 func (b *encodedBoard) append(p []byte) []byte {
 	set := &b.settings.board
-	p = binary.BigEndian.AppendUint64(p, b.settings.revision)
+	p = binary.BigEndian.AppendUint64(p, b.current.revision)
 	sign, policy := byte(1), byte(0)
 	if set.Order == leaderboard.Descending {
 		sign = 0xff
@@ -247,6 +242,9 @@ func (b *encodedBoard) append(p []byte) []byte {
 	}
 	if set.SubmitsPerMinute != 0 {
 		policy |= limitedPolicy
+	}
+	if b.late() {
+		policy |= latePolicy
 	}
 	style := byte(0)
 	switch set.RankStyle {
@@ -267,6 +265,9 @@ func (b *encodedBoard) append(p []byte) []byte {
 	}
 	if set.SubmitsPerMinute != 0 {
 		p = binary.BigEndian.AppendUint16(p, uint16(set.SubmitsPerMinute))
+	}
+	if b.late() {
+		p = binary.BigEndian.AppendUint32(p, uint32(b.settings.run.Season))
 	}
 	return p
 }
@@ -343,7 +344,14 @@ func (e *encoder) readBoards(r *reader) error {
 		revision := r.uint64()
 		more := r.take(int(r.uint16()))
 		b.lock = ""
+		b.seen = b.rev
 		switch b.status {
+		case statusOK:
+			if b.late() {
+				past := reader{rest: more}
+				b.seen = past.uint64()
+				r.bad = r.bad || past.bad
+			}
 		case statusStale:
 			if r.bad {
 				return errAnswer
@@ -378,14 +386,21 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 		outcome, err := readKept(r, batch)
 		for _, view := range outcome.Boards { // for the batches behind this one
 			if i, ok := e.index[view.Board.ID]; ok {
-				e.boards[i].rev, e.boards[i].total = view.Rev, view.Total
+				b := e.boards[i]
+				b.rev, b.seen, b.total = max(b.rev, view.Rev), view.Rev, view.Total
 			}
 		}
 		return outcome, err
 	case 'R', 'D', 'W':
 		return readRepeated(r, why, batch)
 	default:
-		return leaderboard.Outcome{}, e.readFailure(r, why, batch, first)
+		err := e.readFailure(r, why, batch, first)
+		for i := range batch.Ops {
+			if e.boards[e.ops[first+i].board].status == statusStale {
+				return leaderboard.Outcome{}, errStale // its season may have to be ended first
+			}
+		}
+		return leaderboard.Outcome{}, err
 	}
 	outcome := leaderboard.Outcome{Results: make([]leaderboard.Result, len(batch.Ops))}
 	var boards [4]int
@@ -418,6 +433,7 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 		if flags&3 != 0 {
 			result.Accepted = true
 			b.rev++
+			b.seen = b.rev
 		}
 		switch flags {
 		case 1:
@@ -436,7 +452,7 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 	outcome.Boards = make([]leaderboard.View, len(order))
 	for i, n := range order {
 		b := e.boards[n]
-		outcome.Boards[i] = leaderboard.View{Board: b.settings.board, Season: 1, Rev: b.rev, Epoch: epoch, Total: b.total}
+		outcome.Boards[i] = b.settings.view(b.seen, epoch, b.total)
 	}
 	return outcome, nil
 }
@@ -477,6 +493,10 @@ func (e *encoder) readFailure(r *reader, why byte, batch leaderboard.Batch, firs
 	case 'X':
 		if b.settings.board.ZSet != "" {
 			failed.Err = readOnly(&b.settings.board)
+			break
+		}
+		if _, err := b.current.board.Admit(b.current.run, &op, batch.At); err != nil {
+			failed.Err = err
 			break
 		}
 		var has *leaderboard.Record

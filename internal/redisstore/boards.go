@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -28,13 +27,17 @@ func (s *Store) DeleteBoard(ctx context.Context, id string) error {
 	return err
 }
 
-// ChangeBoard creates, patches or deletes a board, under a name if there is one.
+// ChangeBoard creates, patches or deletes a board or ends its season, under a name if
+// there is one.
 func (s *Store) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (view leaderboard.View, repeated bool, err error) {
 	if c.Once != "" {
 		// First of all, as the change may not be possible any more when it has been made.
-		view, err = s.change(ctx, "recall", c, leaderboard.Board{}, "")
-		if err == nil || !errors.Is(err, leaderboard.ErrBoardNotFound) {
-			view, repeated, err = told(view, err)
+		answer, err := s.partition(c.ID).askName(ctx, c.ID, c.Once, c.OnceDigest)
+		if err != nil {
+			return leaderboard.View{}, false, err
+		}
+		if answer != "" {
+			view, repeated, err = told(view, readMade(answer))
 			if view.Board.ZSet != "" {
 				views := []leaderboard.View{view}
 				_ = s.countAdopted(ctx, views) // as it does after the change
@@ -48,11 +51,16 @@ func (s *Store) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (vie
 		if err := s.adoptable(ctx, *c.Create); err != nil {
 			return leaderboard.View{}, false, err
 		}
-		return told(s.change(ctx, "create", c, *c.Create, ""))
+		b := *c.Create
+		next := &settings{board: b, run: b.FirstRun(b.CreatedAt), first: 1}
+		return told(s.change(ctx, c, making{what: "create", next: next}))
 	case c.Patch != nil:
-		return told(s.patch(ctx, c))
+		return told(s.amend(ctx, c, boardChange(c).patch))
+	case c.End != nil:
+		return told(s.amend(ctx, c, boardChange(c).end))
 	}
-	return told(s.change(ctx, "delete", c, leaderboard.Board{}, ""))
+	_, repeated, err = told(s.amend(ctx, c, boardChange(c).remove))
+	return leaderboard.View{}, repeated, err
 }
 
 // told takes apart what comes of a change with a name.
@@ -85,44 +93,137 @@ func readMade(answer string) error {
 	return made
 }
 
-func (s *Store) patch(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, error) {
+// boardChange is what makes a change of what a board is.
+type boardChange leaderboard.BoardChange
+
+// making is a change of a board as change.lua is told.
+type making struct {
+	what    string    // create, patch, end or delete; none if only the change's name is to be kept
+	now     *settings // that the change is made to; nil at a creation
+	next    *settings // that the board has then, and at a deletion had
+	past    *settings // if a season becomes a past one, the settings that it keeps
+	removed []int     // seasons that are removed, but for that of next
+}
+
+// patch makes the change of a patch.
+func (c boardChange) patch(now *settings) (*making, error) {
+	changed, err := c.Patch.Apply(now.board)
+	if err != nil {
+		return nil, err
+	}
+	next := *now
+	next.board = changed
+	if c.Patch.Seasons != nil {
+		next.run = changed.Reschedule(now.run, c.Patch.At)
+	}
+	return &making{what: "patch", now: now, next: &next}, nil
+}
+
+// remove makes the change of a deletion.
+func (c boardChange) remove(now *settings) (*making, error) {
+	m := &making{what: "delete", now: now, next: now}
+	for season := now.first; season < now.run.Season; season++ {
+		m.removed = append(m.removed, season)
+	}
+	return m, nil
+}
+
+// amend makes a change to the settings that the board has, until they have not changed
+// meanwhile. If there is nothing to change, the board is returned as it is.
+func (s *Store) amend(ctx context.Context, c leaderboard.BoardChange, plan func(now *settings) (*making, error)) (leaderboard.View, error) {
+	if known := s.settings.get(c.ID); known.revision > 0 {
+		if m, err := plan(known); m != nil && err == nil {
+			view, err := s.change(ctx, c, *m)
+			if !errors.Is(err, errStale) {
+				return view, err
+			}
+		}
+	}
 	for {
-		view, err := s.Board(ctx, c.ID)
+		now, view, err := s.fresh(ctx, c.ID)
 		if err != nil {
 			return leaderboard.View{}, err
 		}
-		set := s.settings.get(c.ID)
-		if set.board != view.Board {
-			continue // changed since
-		}
-		changed, err := c.Patch.Apply(set.board)
+		m, err := plan(now)
 		if err != nil {
 			return leaderboard.View{}, err
 		}
-		view, err = s.change(ctx, "patch", c, changed, strconv.FormatUint(set.revision, 10))
+		if m == nil {
+			if c.Once == "" {
+				return view, nil
+			}
+			m = &making{what: "none", now: now, next: now}
+		}
+		view, err = s.change(ctx, c, *m)
 		if !errors.Is(err, errStale) {
 			return view, err
 		}
 	}
 }
 
-// change creates, patches or deletes a board, or asks for the name of a change only:
-// then the board is not found if there is none. If the change was made before, it returns a [*madeError].
-func (s *Store) change(ctx context.Context, what string, c leaderboard.BoardChange, b leaderboard.Board, revision string) (leaderboard.View, error) {
+// fresh reads the settings of a board.
+func (s *Store) fresh(ctx context.Context, id string) (*settings, leaderboard.View, error) {
+	if s.isClosed() {
+		return nil, leaderboard.View{}, errClosed
+	}
+	for {
+		views, is, _, err := s.partition(id).viewsOnce(ctx, []string{id})
+		switch {
+		case errors.Is(err, errStale):
+		case err != nil:
+			return nil, leaderboard.View{}, s.fault(ctx, err)
+		case len(views) == 0:
+			return nil, leaderboard.View{}, boardNotFound(id)
+		default:
+			return is[0], views[0], nil
+		}
+	}
+}
+
+// change makes a change of a board. If it was made before, it returns a [*madeError].
+func (s *Store) change(ctx context.Context, c leaderboard.BoardChange, m making) (leaderboard.View, error) {
 	if s.isClosed() {
 		return leaderboard.View{}, errClosed
 	}
 	id := c.ID
-	text, err := json.Marshal(b)
+	text, err := m.next.text()
 	if err != nil {
 		return leaderboard.View{}, fmt.Errorf("settings of board %q: %w", id, err)
 	}
 	p := s.partition(id)
-	args := []string{"", s.logCap, what, id, string(text), letters(b), revision, b.ZSet}
-	keys := []string{p.meta, p.log, p.lane.key, p.state(id), p.ranks(id), p.entries(id), p.boards, p.adopted, p.levels(id), p.counts(id, 0), p.counts(id, 1)}
+	b, revision, due, digest := m.next.board, "", "", ""
+	if m.now != nil {
+		revision = strconv.FormatUint(m.now.revision, 10)
+	}
+	if at := b.DueAt(m.next.run); m.what != "delete" && !at.IsZero() {
+		due = strconv.FormatInt(at.UnixMilli(), 10)
+	}
+	name := nameOf(id, m.next.run.Season)
+	keys := []string{
+		p.meta, p.log, p.lane.key, p.state(id), p.ranks(name), p.entries(name), p.boards, p.adopted, p.levels(name), p.past(id), p.due,
+		p.counts(id, 0), p.counts(id, 1),
+	}
+	for _, season := range m.removed {
+		name := nameOf(id, season)
+		keys = append(keys, p.ranks(name), p.entries(name), p.levels(name))
+	}
 	if c.Once != "" {
 		keys = append(keys, p.once(id, c.Once))
-		args = append(args, string(c.OnceDigest[:]))
+		digest = digestOf(c.OnceDigest)
+	}
+	args := []string{
+		"", s.logCap, m.what, id, string(text), letters(b), revision, b.ZSet, digest, strconv.Itoa(m.next.run.Season), due, "", "",
+	}
+	if m.past != nil {
+		kept, err := m.past.text()
+		if err != nil {
+			return leaderboard.View{}, fmt.Errorf("settings of board %q: %w", id, err)
+		}
+		k := letters(m.past.board)
+		args[11], args[12] = strconv.Itoa(m.past.run.Season), string(rune(len(k)))+k+string(kept)
+	}
+	for _, season := range m.removed {
+		args = append(args, strconv.Itoa(season))
 	}
 	for attempts := 0; ; attempts++ {
 		answer, err := p.changeOnce(ctx, keys, args)
@@ -150,18 +251,36 @@ func (s *Store) change(ctx context.Context, what string, c leaderboard.BoardChan
 		if err != nil || r.bad {
 			return leaderboard.View{}, fmt.Errorf("%s: script %s: %w", p, scriptChange, errAnswer)
 		}
-		if what != "delete" {
+		if m.what != "delete" {
 			if _, err := s.settings.put(id, set, text); err != nil {
 				return leaderboard.View{}, err
 			}
 		}
-		views := []leaderboard.View{{Board: b, Season: 1, Rev: rev, Epoch: epoch, Total: total}}
+		views := []leaderboard.View{m.next.view(rev, epoch, total)}
 		if b.ZSet != "" {
 			s.adopter.hurry()
 			_ = s.countAdopted(ctx, views) // the change is made, whatever can be read
 		}
 		return views[0], nil
 	}
+}
+
+// askName returns what change.lua answers about a name that was used, or "".
+func (p *partition) askName(ctx context.Context, board, once string, digest leaderboard.Digest) (string, error) {
+	keys := []string{p.meta, p.log, p.lane.key, p.once(board, once)}
+	answer, err := p.changeOnce(ctx, keys, []string{"", p.store.logCap, "recall", board, "", "", "", "", digestOf(digest)})
+	if err != nil || answer[0] == 'N' {
+		return "", err
+	}
+	return answer, nil
+}
+
+// digestOf is how change.lua is told the digest of what has a name.
+func digestOf(digest leaderboard.Digest) string {
+	if digest == noDigest {
+		return "-"
+	}
+	return string(digest[:])
 }
 
 // changeOnce makes one call. It takes turns with others of the node, and goes on

@@ -16,11 +16,11 @@ func hasConditions(ops []leaderboard.Op) bool {
 	return slices.ContainsFunc(ops, func(op leaderboard.Op) bool { return op.If.Valid })
 }
 
-// appendCondition appends a condition as batch.lua has it. A board that shows a ZSET
-// is read-only whatever is asked of its entries.
-func appendCondition(p []byte, c leaderboard.Condition, b *encodedBoard) []byte {
+// appendCondition appends a condition as batch.lua has it. What is refused, by its season or
+// as its board shows a ZSET, is so whatever is asked of the entry.
+func appendCondition(p []byte, c leaderboard.Condition, refused bool) []byte {
 	asked := -1.0
-	if c.Valid && b.settings.board.ZSet == "" {
+	if c.Valid && !refused {
 		asked = float64(min(c.Rev, 1<<53)) // no entry is beyond that
 	}
 	return binary.BigEndian.AppendUint64(p, math.Float64bits(asked))

@@ -113,13 +113,25 @@ func (l *lane) carryOut() {
 }
 
 // attempt makes one call for requests, and returns those that have to be tried
-// again with other settings.
+// again: with other settings, or in a call of their own.
 func (l *lane) attempt(requests []*request) (again []*request) {
 	l.batches = l.batches[:0]
-	ops := 0
+	l.encoder.reset()
+	var apart []*request
+	taken := requests[:0]
 	for _, r := range requests {
-		l.batches = append(l.batches, r.batch)
-		ops += len(r.batch.Ops)
+		switch err := l.encoder.take(&r.batch); {
+		case err == nil:
+			taken = append(taken, r)
+			l.batches = append(l.batches, r.batch)
+		case errors.Is(err, errApart):
+			apart = append(apart, r)
+		default:
+			r.answer(leaderboard.Outcome{}, err)
+		}
+	}
+	if len(taken) == 0 {
+		return apart
 	}
 	p := l.partition
 	l.keys = append(l.keys[:0], p.meta, p.log, l.key)
@@ -129,7 +141,7 @@ func (l *lane) attempt(requests []*request) (again []*request) {
 	start := time.Now()
 	answer, err := l.call(context.Background(), scriptApply, l.keys, l.args)
 	clear(l.args)
-	p.store.metrics.observe(time.Since(start), ops)
+	p.store.metrics.observe(time.Since(start), len(l.encoder.ops))
 	if err == nil {
 		r := reader{rest: answer[1:]}
 		var epoch string
@@ -137,13 +149,13 @@ func (l *lane) attempt(requests []*request) (again []*request) {
 			err = l.encoder.readBoards(&r)
 		}
 		if err == nil {
-			return l.answer(&r, epoch, requests)
+			return append(apart, l.answer(&r, epoch, taken)...)
 		}
 	}
-	for _, r := range requests {
+	for _, r := range taken {
 		r.answer(leaderboard.Outcome{}, err)
 	}
-	return nil
+	return apart
 }
 
 // readHead reads how the answer of a change begins, and notes what it tells of
@@ -192,6 +204,19 @@ func (p *partition) apply(ctx context.Context, batch leaderboard.Batch) (leaderb
 		case done = <-r.done:
 		case <-ctx.Done():
 			return leaderboard.Outcome{}, ctx.Err()
+		}
+		if due, ok := errors.AsType[*dueError](done.err); ok {
+			outcome, err := p.recallBatch(ctx, batch)
+			if err == nil && !outcome.Repeated {
+				err = p.endDue(ctx, due.board, batch.At)
+			}
+			if _, spread := errors.AsType[*spreadError](err); spread {
+				err = leaderboard.ErrOnceReused // as a batch over several partitions, and so another one
+			}
+			if err != nil || outcome.Repeated {
+				return outcome, err
+			}
+			continue
 		}
 		locked, ok := errors.AsType[*lockedError](done.err)
 		if !ok {

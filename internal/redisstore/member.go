@@ -93,12 +93,11 @@ func (p *partition) memberAtOnce(ctx context.Context, member string, ids []strin
 	ctx, cancel := context.WithTimeout(ctx, p.store.opts.Timeout)
 	defer cancel()
 	members := []string{member}
-	sets := make([]*settings, len(ids))
+	known := make([]knownSeason, len(ids))
 	cmds := make([]rueidis.Completed, len(ids))
 	for i, id := range ids {
-		set, revision := p.store.known(id)
-		sets[i] = set
-		cmds[i] = p.command("EVALSHA", in.scripts.sha[scriptLookup], p.keysOf(id), []string{revision, "0", member})
+		known[i] = p.store.knownSeason(leaderboard.Ref{Board: id})
+		cmds[i] = p.command("EVALSHA", in.scripts.sha[scriptLookup], p.keysOf(id, known[i].season), append(known[i].args(), member))
 	}
 	var adopted []int // those of ids that show a ZSET
 	for i, answer := range p.store.client.DoMulti(ctx, cmds...) {
@@ -106,7 +105,7 @@ func (p *partition) memberAtOnce(ctx context.Context, member string, ids []strin
 		if err != nil || lookAgain(message) {
 			continue
 		}
-		view, lock, rest, err := p.open(scriptLookup, leaderboard.Ref{Board: ids[i]}, sets[i], message)
+		view, lock, rest, err := p.open(scriptLookup, leaderboard.Ref{Board: ids[i]}, known[i].settings, message)
 		if err != nil || lock != "" {
 			continue
 		}

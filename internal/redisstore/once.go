@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"laurel/internal/leaderboard"
@@ -46,13 +45,13 @@ func readKept(r *reader, batch leaderboard.Batch) (leaderboard.Outcome, error) {
 	var outcome leaderboard.Outcome
 	epoch := r.take(int(r.byte()))
 	for range r.uint16() {
-		view := leaderboard.View{Season: 1, Epoch: epoch}
 		id := r.take(int(r.byte()))
-		view.Rev, view.Total = r.uint64(), int(r.uint32())
-		if err := json.Unmarshal([]byte(r.take(int(r.uint16()))), &view.Board); err != nil {
+		rev, total := r.uint64(), int(r.uint32())
+		var set settings
+		if err := set.parse([]byte(r.take(int(r.uint16())))); err != nil {
 			return leaderboard.Outcome{}, fmt.Errorf("settings of board %q: %w", id, err)
 		}
-		outcome.Boards = append(outcome.Boards, view)
+		outcome.Boards = append(outcome.Boards, set.view(rev, epoch, total))
 	}
 	results := int(r.uint16())
 	if r.bad {

@@ -24,6 +24,7 @@ type partition struct {
 	queue    queue
 	single   chan struct{} // holds one while a board is created, patched or deleted
 	lane     *lane         // of that
+	ending   chan struct{} // holds one while a season that is due is ended
 	checking chan struct{} // holds one while the server is looked at
 
 	incarnation atomic.Pointer[incarnation]
@@ -54,6 +55,7 @@ func newPartition(s *Store, n int) *partition {
 	p := &partition{
 		store: s, n: n, keys: newKeys(s.opts.Prefix, n),
 		single:   make(chan struct{}, 1),
+		ending:   make(chan struct{}, 1),
 		checking: make(chan struct{}, 1),
 	}
 	p.queue.init()

@@ -15,20 +15,21 @@ import (
 	"laurel/internal/leaderboard"
 )
 
-// readView reads a view that prelude.lua has described, behind its first letter.
-func (s *Store) readView(r *reader, epoch, id string, set *settings) (view leaderboard.View, lock string, err error) {
+// readView reads a view that prelude.lua has described, behind its mark. name is that of
+// the settings in the cache, and set what is known of them.
+func (s *Store) readView(r *reader, epoch, name string, set *settings) (view leaderboard.View, is *settings, lock string, err error) {
 	rev, total, revision := r.uint64(), int(r.uint32()), r.uint64()
 	lock = r.take(int(r.byte()))
 	text := r.take(int(r.uint16()))
 	if r.bad {
-		return view, "", errAnswer
+		return view, nil, "", errAnswer
 	}
 	if text != "" {
-		if set, err = s.settings.put(id, revision, []byte(text)); err != nil {
-			return view, "", err
+		if set, err = s.settings.put(name, revision, []byte(text)); err != nil {
+			return view, nil, "", err
 		}
 	}
-	return leaderboard.View{Board: set.board, Season: 1, Rev: rev, Epoch: epoch, Total: total}, lock, nil
+	return set.view(rev, epoch, total), set, lock, nil
 }
 
 // known returns the revision of a board's settings that is known, as scripts
@@ -56,7 +57,10 @@ func (s *Store) Board(ctx context.Context, id string) (leaderboard.View, error) 
 // views returns those of the partition's boards that exist.
 func (p *partition) views(ctx context.Context, ids []string) ([]leaderboard.View, error) {
 	for {
-		views, locks, err := p.viewsOnce(ctx, ids)
+		views, _, locks, err := p.viewsOnce(ctx, ids)
+		if errors.Is(err, errStale) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -74,40 +78,64 @@ func (p *partition) views(ctx context.Context, ids []string) ([]leaderboard.View
 	}
 }
 
-func (p *partition) viewsOnce(ctx context.Context, ids []string) (views []leaderboard.View, locks []string, err error) {
+// viewsOnce returns errStale if a board's season was another one than was known; now it
+// is known.
+func (p *partition) viewsOnce(ctx context.Context, ids []string) (views []leaderboard.View, is []*settings, locks []string, err error) {
 	keys, args := []string{p.meta}, []string{}
 	sets := make([]*settings, len(ids))
 	for i, id := range ids {
 		set, revision := p.store.known(id)
 		sets[i] = set
-		keys = append(keys, p.state(id), p.ranks(id))
-		args = append(args, revision)
+		keys = append(keys, p.state(id), p.ranks(nameOf(id, set.run.Season)))
+		args = append(args, revision, strconv.Itoa(set.run.Season))
 	}
 	message, err := p.eval(ctx, scriptViews, keys, args)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	text, err := message.ToString()
 	if err != nil || text == "" {
-		return nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, errAnswer)
+		return nil, nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, errAnswer)
 	}
+	stale := false
 	r := reader{rest: text[1:]}
 	epoch, us := r.head()
 	p.heard(us)
 	for i, id := range ids {
-		if r.byte() != '1' {
+		switch r.byte() {
+		case '0':
+			continue
+		case 'T':
+			if err := p.store.readOthers(&r, id); err != nil {
+				return nil, nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, err)
+			}
+			stale = true
 			continue
 		}
-		view, lock, err := p.store.readView(&r, epoch, id, sets[i])
+		view, set, lock, err := p.store.readView(&r, epoch, id, sets[i])
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, err)
+			return nil, nil, nil, fmt.Errorf("%s: script %s: %w", p, scriptViews, err)
 		}
-		views = append(views, view)
+		views, is = append(views, view), append(is, set)
 		if lock != "" && !slices.Contains(locks, lock) {
 			locks = append(locks, lock)
 		}
 	}
-	return views, locks, nil
+	if stale {
+		return nil, nil, nil, errStale
+	}
+	return views, is, locks, nil
+}
+
+// readOthers reads settings that prelude.lua tells of instead of a view, behind the mark.
+func (s *Store) readOthers(r *reader, id string) error {
+	revision := r.uint64()
+	text := r.take(int(r.uint16()))
+	if r.bad {
+		return errAnswer
+	}
+	_, err := s.settings.put(id, revision, []byte(text))
+	return err
 }
 
 // Boards returns at most limit boards whose ids are above after. Boards of
@@ -262,12 +290,15 @@ func (s *Store) read(ctx context.Context, p *partition, id script, at leaderboar
 		return errClosed
 	}
 	for {
-		set, revision := s.known(at.Board)
-		message, err := p.eval(ctx, id, p.keysOf(at.Board), append([]string{revision, strconv.Itoa(at.Season)}, args...))
+		known := s.knownSeason(at)
+		message, err := p.eval(ctx, id, p.keysOf(at.Board, known.season), append(known.args(), args...))
 		if err != nil {
 			return s.fault(ctx, err)
 		}
-		view, lock, answer, err := p.open(id, at, set, message)
+		view, lock, answer, err := p.open(id, at, known.settings, message)
+		if errors.Is(err, errStale) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -281,19 +312,20 @@ func (s *Store) read(ctx context.Context, p *partition, id script, at leaderboar
 	}
 }
 
-// keysOf are the keys of a script that reads a board.
-func (p *partition) keysOf(board string) []string {
-	return []string{p.meta, p.state(board), p.ranks(board), p.entries(board), p.levels(board)}
+// keysOf are the keys of a script that reads a season of a board.
+func (p *partition) keysOf(board string, season int) []string {
+	name := nameOf(board, season)
+	return []string{p.meta, p.state(board), p.ranks(name), p.entries(name), p.levels(name), p.past(board)}
 }
 
-// open reads what every script that reads a board answers first, and returns the rest.
+// open reads what every script that reads a season answers first, and returns the rest.
+// It returns errStale if the current season was another one than was known; now it is
+// known.
 func (p *partition) open(id script, at leaderboard.Ref, set *settings, message rueidis.RedisMessage) (view leaderboard.View, lock string, rest []rueidis.RedisMessage, err error) {
 	if message.IsString() {
-		switch text, _ := message.ToString(); text {
-		case "N":
-			return view, "", nil, boardNotFound(at.Board)
-		case "S":
-			return view, "", nil, leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
+		text, _ := message.ToString()
+		if err := p.readWhy(text, at); err != nil {
+			return view, "", nil, err
 		}
 	}
 	answer, err := message.ToArray()
@@ -305,13 +337,40 @@ func (p *partition) open(id script, at leaderboard.Ref, set *settings, message r
 		return view, "", nil, fmt.Errorf("%s: script %s: %w", p, id, errAnswer)
 	}
 	r := reader{rest: text[1:]}
-	epoch, us := r.head()
-	r.byte() // that of a board that is there
-	if view, lock, err = p.store.readView(&r, epoch, at.Board, set); err != nil {
+	if view, _, lock, err = p.openHead(&r, at, set); err != nil {
 		return view, "", nil, fmt.Errorf("%s: script %s: %w", p, id, err)
 	}
-	p.heard(us)
 	return view, lock, answer[1:], nil
+}
+
+// readWhy returns why a season cannot be read, or nil if that is not what was answered.
+func (p *partition) readWhy(answer string, at leaderboard.Ref) error {
+	switch {
+	case answer == "N":
+		return boardNotFound(at.Board)
+	case answer == "S":
+		return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
+	case len(answer) > 1 && answer[0] == 'T':
+		r := reader{rest: answer[1:]}
+		if err := p.store.readOthers(&r, at.Board); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+		return errStale
+	}
+	return nil
+}
+
+// openHead reads head and view of a season.
+func (p *partition) openHead(r *reader, at leaderboard.Ref, set *settings) (view leaderboard.View, is *settings, lock string, err error) {
+	epoch, us := r.head()
+	name := at.Board
+	if r.byte() == 'P' {
+		name = pastName(at.Board, at.Season)
+	}
+	if view, is, lock, err = p.store.readView(r, epoch, name, set); err == nil {
+		p.heard(us)
+	}
+	return view, is, lock, err
 }
 
 // readEntry reads an entry as batch.lua writes it.

@@ -24,6 +24,7 @@ const (
 	scriptChange
 	scriptEntries
 	scriptLookup
+	scriptSeasons
 	scriptViews
 	scriptLease
 	scriptNodes
@@ -44,8 +45,9 @@ var composition = [scripts][]string{
 	scriptFinish:  {"log", "once", "batch", "finish"},
 	scriptResolve: {"resolve"},
 	scriptChange:  {"log", "once", "change"},
-	scriptEntries: {"entries"},
-	scriptLookup:  {"lookup"},
+	scriptEntries: {"season", "entries"},
+	scriptLookup:  {"season", "lookup"},
+	scriptSeasons: {"season", "seasons"},
 	scriptViews:   {"views"},
 	scriptLease:   {"lease"},
 	scriptNodes:   {"nodes"},

@@ -100,10 +100,19 @@ func (s *Store) carryOutSpread(ctx context.Context, batch leaderboard.Batch) (le
 	s.metrics.spread.Inc()
 	start := time.Now()
 	for attempts := 0; ; attempts++ {
-		b := s.newSpread(batch)
-		outcome, err := b.attempt(ctx)
+		var outcome leaderboard.Outcome
+		b, err := s.newSpread(batch)
+		if err == nil {
+			outcome, err = b.attempt(ctx)
+		}
+		due, isDue := errors.AsType[*dueError](err)
 		locked, met := errors.AsType[*metError](err)
 		switch {
+		case isDue:
+			outcome, err := s.beforeSpread(ctx, batch, due.board)
+			if err != nil || outcome.Repeated {
+				return outcome, err
+			}
 		case met:
 			if err := locked.at.unlock(ctx, locked.lock, attempts); err != nil {
 				return leaderboard.Outcome{}, err
@@ -165,7 +174,21 @@ type part struct {
 	args      []string // the batch
 }
 
-func (s *Store) newSpread(batch leaderboard.Batch) *spread {
+// newSpread returns a [*dueError] if the season of a board has to be ended first.
+func (s *Store) newSpread(batch leaderboard.Batch) (*spread, error) {
+	b := s.divide(batch)
+	for _, part := range b.parts {
+		if err := part.encoder.take(&part.batch); err != nil {
+			return nil, err
+		}
+		part.keys, part.args = part.encoder.encode(&part.partition.keys, []leaderboard.Batch{part.batch}, nil, nil)
+		part.boards = part.encoder.names()
+	}
+	return b, nil
+}
+
+// divide returns the parts of a batch, of which nothing is written yet.
+func (s *Store) divide(batch leaderboard.Batch) *spread {
 	b := &spread{store: s, batch: batch}
 	for i, op := range batch.Ops {
 		p := s.partition(op.Board)
@@ -173,15 +196,15 @@ func (s *Store) newSpread(batch leaderboard.Batch) *spread {
 		if n < 0 {
 			n = len(b.parts)
 			b.parts = append(b.parts, &part{partition: p, batch: leaderboard.Batch{At: batch.At, OnceDigest: batch.OnceDigest}, encoder: encoder{store: s}})
+			b.parts[n].encoder.reset()
+		}
+		if e := &b.parts[n].encoder; !e.has(op.Board) {
+			e.add(op.Board)
 		}
 		b.parts[n].batch.Ops = append(b.parts[n].batch.Ops, op)
 		b.parts[n].index = append(b.parts[n].index, i)
 	}
 	b.parts[0].batch.Once = batch.Once
-	for _, part := range b.parts {
-		part.keys, part.args = part.encoder.encode(&part.partition.keys, []leaderboard.Batch{part.batch}, nil, nil)
-		part.boards = part.encoder.names()
-	}
 	b.lock = strconv.Itoa(b.parts[0].partition.n) + ":" + randomID()
 	return b
 }
@@ -349,6 +372,8 @@ func (b *spread) why(errs []error) error {
 		switch {
 		case err != nil && !ok:
 			return err
+		case ok && errors.Is(failed.err, errStale):
+			return errStale // a season may have to be ended first
 		case ok && (first == nil || failed.index < first.index):
 			first = failed
 		}
@@ -365,10 +390,12 @@ func (b *spread) finish(ctx context.Context, i int, verdict string) (string, err
 	part := b.parts[i]
 	answer, err := part.partition.finish(ctx, b.lock, verdict, part.boards, part.keys)
 	if err == nil && verdict == "C" && answer == "U" {
-		err = unavailable("a part of the batch was lost with data of Redis", nil)
+		err = errPartLost
 	}
 	return answer, err
 }
+
+var errPartLost = unavailable("a part of the batch was lost with data of Redis", nil)
 
 // abort drops a batch that was not carried out. What is not reached is left to
 // whoever meets it.
@@ -384,9 +411,12 @@ func (b *spread) abort(ctx context.Context) {
 func (b *spread) recall(ctx context.Context, lock string) (leaderboard.Outcome, error) {
 	errs := make([]error, len(b.parts))
 	answers := make([]string, len(b.parts))
-	b.lock = lock
 	// A part that was not reached then is carried out now, as the batch was decided for.
-	each(0, len(b.parts), func(i int) { answers[i], errs[i] = b.finish(ctx, i, "C") })
+	each(0, len(b.parts), func(i int) {
+		if answers[i], errs[i] = b.parts[i].partition.finishFor(ctx, lock, "C"); errs[i] == nil && answers[i] == "U" {
+			errs[i] = errPartLost
+		}
+	})
 	if err := firstOf(errs); err != nil {
 		return leaderboard.Outcome{}, err
 	}
@@ -480,25 +510,31 @@ func (p *partition) finish(ctx context.Context, lock, verdict, boards string, ke
 	return p.timed(ctx, scriptFinish, keys, args)
 }
 
-// finishFor ends a batch that another one began.
-func (p *partition) finishFor(ctx context.Context, lock, verdict string) error {
+// finishFor ends a batch that another one began. The answer is as finish.lua has it.
+func (p *partition) finishFor(ctx context.Context, lock, verdict string) (string, error) {
 	boards := ""
 	var keys []string
 	for {
 		answer, err := p.finish(ctx, lock, verdict, boards, keys)
-		if err != nil {
-			return err
-		}
-		if answer[0] != 'T' {
-			return nil
+		if err != nil || answer[0] != 'T' {
+			return answer, err
 		}
 		boards, keys = answer[1:], nil
 		for name := range strings.SplitSeq(boards, "/") {
-			id := strings.TrimRight(name, denseMark+limitedMark)
-			keys = p.ofBoard(keys, id, name[len(id):])
+			ref, err := parseBoardRef(name)
+			if err != nil {
+				return "", fmt.Errorf("%s: batch %s: %w", p, lock, err)
+			}
+			keys = p.ofBoard(keys, ref)
 		}
 		p.store.metrics.helped.Inc()
 	}
+}
+
+// helpFinish is finishFor where nobody asks what became of the batch.
+func (p *partition) helpFinish(ctx context.Context, lock, verdict string) error {
+	_, err := p.finishFor(ctx, lock, verdict)
+	return err
 }
 
 // Ways to ask what was decided about a batch.
@@ -544,9 +580,9 @@ func (p *partition) help(ctx context.Context, lock string) (string, error) {
 	case decision == "U":
 		// If it has ended, there is nothing of it here; if there is, it never will be
 		// carried out.
-		err = p.finishFor(ctx, lock, "A")
+		err = p.helpFinish(ctx, lock, "A")
 	default:
-		err = p.finishFor(ctx, lock, decision)
+		err = p.helpFinish(ctx, lock, decision)
 	}
 	return decision, err
 }
@@ -588,9 +624,9 @@ func (p *partition) readable(ctx context.Context, lock string) (bool, error) {
 		// afterwards.
 		return true, nil
 	case "U":
-		return false, p.finishFor(ctx, lock, "A")
+		return false, p.helpFinish(ctx, lock, "A")
 	}
-	return false, p.finishFor(ctx, lock, decision)
+	return false, p.helpFinish(ctx, lock, decision)
 }
 
 // forget forgets a batch that has ended in all partitions.
@@ -643,10 +679,10 @@ func (p *partition) settle(ctx context.Context, lock string) error {
 		return err
 	}
 	if decision == "U" {
-		return p.finishFor(ctx, lock, "A")
+		return p.helpFinish(ctx, lock, "A")
 	}
 	errs := make([]error, len(parts))
-	each(0, len(parts), func(i int) { errs[i] = parts[i].finishFor(ctx, lock, decision) })
+	each(0, len(parts), func(i int) { errs[i] = parts[i].helpFinish(ctx, lock, decision) })
 	if err := firstOf(errs); err != nil {
 		return err
 	}

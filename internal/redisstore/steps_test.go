@@ -11,7 +11,13 @@ import (
 type Steps struct{ b *spread }
 
 // Steps prepares nothing yet.
-func (s *Store) Steps(batch leaderboard.Batch) *Steps { return &Steps{s.newSpread(batch)} }
+func (s *Store) Steps(batch leaderboard.Batch) *Steps {
+	b, err := s.newSpread(batch)
+	if err != nil {
+		panic(err) // a season is due
+	}
+	return &Steps{b}
+}
 
 // Parts is how many partitions the batch is over.
 func (s *Steps) Parts() int { return len(s.b.parts) }

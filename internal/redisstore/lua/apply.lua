@@ -1,7 +1,7 @@
 -- Carries out batches of one partition, each all or not at all.
 --
--- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, then for each board those that batch.lua has, then names
---       of batches
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, then the boards' as batch.lua has them, then names of
+--       batches
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3… the batches, see batch.lua
 --

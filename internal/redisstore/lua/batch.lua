@@ -4,9 +4,10 @@
 -- The arguments of the batches are in an array A from index o on:
 --   A[o]     boards: I2 how many, then for each
 --            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest; +4 if bounds
---            follow, +8 if a limit of submissions does),
+--            follow, +8 if a limit of submissions does, +16 if it is late scores that are told: of a season that has ended),
 --            B whether the latest of equals stands first, B rank style (0 ordinal, 1 competition, 2 dense), d largest score,
 --            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step] [, I2 most submissions of a member in a minute]
+--            [, I4 season that has ended]
 --   A[o+1]   batches: I2 how many, then for each
 --            >I2 how many operations, + 2^15 if they have conditions, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
 --            name, or 0; + 2^15 if c16 the digest of the batch follows; then for each operation
@@ -15,10 +16,11 @@
 --            batch's operations have conditions, d the rev that the entry must be at, 0 if there must be none, or −1
 --   A[o+2…]  the members, board after board; then data; then, of a part of a batch with a digest that has its name in
 --            another partition, KEEP
--- The boards' keys are three each, from KEYS[k] on: state, ranks, entries; and of those with dense ranks a fourth: levels,
+-- The boards' keys are three each, from KEYS[k] on: state, ranks, entries; and of those with dense ranks another: levels,
 -- a zset of the distinct scores that ranks has, each as a member with itself as its score; and behind these, of those with
 -- a limit of submissions, two hashes of the submissions of each member in the newest even minute and in the newest odd one,
--- which stands in the field '' of each.
+-- which stands in the field '' of each, whatever season they went to; and for late scores another: past seasons, a hash of
+-- their records, see season.lua. Ranks, entries and levels are those of the season; no board has two.
 --
 -- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, >I8 rev of its last change unless the tie is of that,
 -- and data: an object, so that its first byte is never that of a rev. The
@@ -40,6 +42,7 @@ local sign, policy, latest, style, limit, from, to = {}, {}, {}, {}, {}, {}, {}
 local lowest, highest, step = {}, {}, {} -- of boards with bounds
 local quota, counts = {}, {} -- of boards with a limit of submissions; counts is what the number of their keys is above
 local sent = {} -- by the members' index: submissions of the batch to such boards
+local late, past, records = {}, {}, {} -- the number of a season that has ended, the key of its record, and that as it was before
 -- By the members' index:
 local owner, score, tie, data = {}, {}, {}, {}
 local updated = {} -- of those that have changed
@@ -94,8 +97,11 @@ local function load(args, first, key, mine)
     if more % 8 >= 4 then
       lowest[b], highest[b], step[b], pos = unpack_struct('>ddd', A[o], pos)
     end
-    if more >= 8 then
+    if more % 16 >= 8 then
       quota[b], pos = unpack_struct('>I2', A[o], pos)
+    end
+    if more >= 16 then
+      late[b], pos = unpack_struct('>I4', A[o], pos)
     end
     id[b] = name
     states[b], ranks[b], entries[b] = KEYS[key], KEYS[key + 1], KEYS[key + 2]
@@ -108,6 +114,10 @@ local function load(args, first, key, mine)
       counts[b] = key
       key = key + 2
     end
+    if late[b] then
+      past[b] = KEYS[key]
+      key = key + 1
+    end
     from[b], to[b] = at, at + count - 1
     local f = call('HMGET', states[b], 'rev', 'sr', 'lock')
     rev[b] = tonumber(f[1] or 0)
@@ -116,13 +126,16 @@ local function load(args, first, key, mine)
     total[b] = 0
     if not f[2] then
       status[b] = NONE
+    elseif tonumber(f[2]) ~= known[b] then
+      status[b] = STALE -- before all else, as nobody knows then whether the season is to be ended
     elseif f[3] and f[3] ~= mine then
       status[b] = LOCKED
-    elseif tonumber(f[2]) ~= known[b] then
-      status[b] = STALE
     else
       status[b] = OK
       total[b] = call('ZCARD', ranks[b])
+      if late[b] then
+        records[b] = call('HGET', past[b], late[b])
+      end
       if count > 0 then
         local got = call('HMGET', entries[b], unpack(A, o + at + 1, o + at + count))
         for i = 1, count do
@@ -302,7 +315,14 @@ local function outcome(n, first, epoch)
     if not seen[b] then
       seen[b] = true
       count = count + 1
-      all[count] = kept_view(id[b], rev[b], call('ZCARD', ranks[b]), call('HGET', states[b], 'settings'))
+      local seen, settings = rev[b], nil
+      if late[b] then
+        local own, _, _, text = unpack_past(records[b])
+        seen, settings = rev[b] == revision[b] and own or rev[b], text
+      else
+        settings = call('HGET', states[b], 'settings')
+      end
+      all[count] = kept_view(id[b], seen, call('ZCARD', ranks[b]), settings)
     end
   end
   return pack('>c1Bc0I2', 'V', #epoch, epoch, count) .. table.concat(all) .. pack('>I2', n) ..
@@ -404,6 +424,9 @@ local function write(log, cap, us, n, last)
         call('HDEL', entries[b], unpack(removed))
       end
       call('HSET', states[b], 'rev', rev[b])
+      if late[b] then
+        call('HSET', past[b], late[b], pack('>I8', rev[b]) .. string.sub(records[b], 9))
+      end
       n = n + 1
       log_entry(log, cap, us, n, id[b], rev[b])
     end
@@ -417,7 +440,7 @@ end
 
 -- describe tells of the boards as they were before the batches: status, rev,
 -- number of entries, revision of the settings, and the settings or the lock if
--- they are what is in the way.
+-- they are what is in the way, or >I8 rev of a season that has ended.
 local function describe()
   local all = {}
   for b = 1, boards do
@@ -428,6 +451,8 @@ local function describe()
       sr, more = f[1], f[2]
     elseif st == LOCKED then
       more = lock[b]
+    elseif late[b] and st == OK then
+      more = string.sub(records[b], 1, 8)
     end
     all[b] = pack('>BI8I4I8I2c0', st, revision[b], total[b], sr, #more, more)
   end

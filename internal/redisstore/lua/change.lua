@@ -1,12 +1,16 @@
--- Creates, patches or deletes a board.
+-- Creates, patches or deletes a board, or ends its season. None of it takes longer if the board is larger.
 --
--- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries, 7 boards, 8 ZSETs of boards,
---       9 levels, 10 and 11 counts of submissions, 12 the change's name, if it has one
+-- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries and 9 levels of the season
+--       that is the current one then, or was the last one, 7 boards, 8 ZSETs of boards, 10 past seasons, 11 due,
+--       12 and 13 counts of submissions, 14… ranks, entries and levels of seasons that are removed, and the change's
+--       name, if it has one
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
---       2 cap of the log, 3 what to do: create, patch or delete, or
---       recall to ask only for the name, 4 board, 5 settings, 6 what scripts need of them
---       (see entries.lua), 7 the revision of the settings that a patch is made to,
---       8 the ZSET that the board shows, or '', 9 the digest of a change with a name
+--       2 cap of the log, 3 what to do: create, patch, end or delete, or none, to keep only the name, or
+--       recall to ask only for it, 4 board, 5 settings, 6 what scripts need of them
+--       (see season.lua), 7 the revision of the settings that the change is made to; none at a creation,
+--       8 the ZSET that the board shows, or '', 9 the digest of a change with a name, '-' for a name without one, or '',
+--       10 the number of the current season then, 11 when it is due, in milliseconds, or '', 12 the number of the season
+--       that is a past one then, or '', 13 its record without rev and revision, 14… numbers of seasons that are removed
 --
 -- Answers 'G', 'L', 'S' as apply does; 'E' there is such a board, 'N' there is none, 'T' other settings, 'B' and
 -- the lock; of a change with a name R, D or W as apply does; or head,
@@ -32,10 +36,11 @@ if us > deadline then
   return pack('>c1I8', 'L', us)
 end
 
-local what, id, digest = ARGV[3], ARGV[4], ARGV[9]
-local kept = digest and call('GET', KEYS[12])
+local what, id = ARGV[3], ARGV[4]
+local digest = ARGV[9] ~= '' and ARGV[9]
+local kept = digest and call('GET', KEYS[#KEYS])
 if kept then
-  return recall(kept, digest)
+  return recall(kept, digest ~= '-' and digest)
 end
 if what == 'recall' then
   return 'N'
@@ -50,37 +55,62 @@ end
 if what ~= 'create' and not f[2] then
   return 'N'
 end
-if what == 'patch' and f[2] ~= ARGV[7] then
+if what ~= 'create' and f[2] ~= ARGV[7] then
   return 'T'
 end
 
+-- done keeps what came of the change, and returns its answer.
+local function done(at, last_number, rev, sr)
+  if digest then
+    local view = what == 'delete' and '' or kept_view(id, rev, call('ZCARD', KEYS[5]), ARGV[5])
+    local text = pack('>c1Bc0I2', 'V', #epoch, epoch, what == 'delete' and 0 or 1) .. view .. pack('>I2', 0)
+    call('SET', KEYS[#KEYS], digest .. text, 'PX', ONCE_MS)
+  end
+  local answer = head(epoch, us) .. pack('>I8I8I8I8I4', at, last_number, rev, sr, call('ZCARD', KEYS[5]))
+  call('SET', KEYS[3], pack('>I8', number) .. answer, 'PX', 60000)
+  return answer
+end
+
+if what == 'none' then
+  return done(last, n, f[1], f[2])
+end
 local rev = (f[1] or 0) + 1
 local at = math.max(us, last)
 -- The revision of settings is a time, so that it never comes again, whatever is lost.
 local sr = math.max(us, (f[2] or 0) + 1)
 if what == 'delete' then
-  call('HDEL', KEYS[4], 'sr', 'settings', 'k')
+  call('HDEL', KEYS[4], 'sr', 'settings', 'k', 'season')
   call('HSET', KEYS[4], 'rev', rev)
-  call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[11])
+  call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[12], KEYS[13])
   call('ZREM', KEYS[7], id)
   call('HDEL', KEYS[8], id)
 else
   call('HSET', KEYS[4], 'rev', rev, 'sr', sr, 'settings', ARGV[5], 'k', ARGV[6])
   if what == 'create' then
-    call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[11])
+    call('HDEL', KEYS[4], 'season')
+    call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[12], KEYS[13])
     call('ZADD', KEYS[7], 0, id)
     if ARGV[8] ~= '' then
       call('HSET', KEYS[8], id, ARGV[8])
     end
+  elseif ARGV[12] ~= '' then
+    call('HSET', KEYS[4], 'season', ARGV[10])
+    call('HSET', KEYS[10], ARGV[12], pack('>I8I8', f[1], sr) .. ARGV[13])
+    call('UNLINK', KEYS[5], KEYS[6], KEYS[9])
   end
+end
+local removed = #KEYS - (digest and 1 or 0)
+if removed > 13 then
+  call('UNLINK', unpack(KEYS, 14, removed))
+  if what ~= 'delete' then
+    call('HDEL', KEYS[10], unpack(ARGV, 14))
+  end
+end
+if ARGV[11] ~= '' then
+  call('ZADD', KEYS[11], ARGV[11], id)
+else
+  call('ZREM', KEYS[11], id)
 end
 log_entry(KEYS[2], ARGV[2], at, n + 1, id, rev)
 call('HSET', KEYS[1], 'n', n + 1, 'us', at)
-if digest then
-  local view = what == 'delete' and '' or kept_view(id, rev, call('ZCARD', KEYS[5]), ARGV[5])
-  local text = pack('>c1Bc0I2', 'V', #epoch, epoch, what == 'delete' and 0 or 1) .. view .. pack('>I2', 0)
-  call('SET', KEYS[12], digest .. text, 'PX', ONCE_MS)
-end
-local answer = head(epoch, us) .. pack('>I8I8I8I8I4', at, n + 1, rev, sr, call('ZCARD', KEYS[5]))
-call('SET', KEYS[3], pack('>I8', number) .. answer, 'PX', 60000)
-return answer
+return done(at, n + 1, rev, sr)

@@ -1,33 +1,21 @@
--- Reads a page of a board.
+-- Reads a page of a season of a board.
 --
--- KEYS: 1 meta, 2 state, 3 ranks, 4 entries, 5 levels
--- ARGV: 1 revision of the settings that is known, 2 season, 3 limit, then where the page begins:
+-- KEYS: see season.lua
+-- ARGV: 1 and 2 see season.lua, 3 limit, then where the page begins:
 --       4 'offset', 5 the offset;
 --       4 'after', 5 score, 6 seq: behind this position;
 --       4 'around', 5 member: the page has it in its middle;
 --       4 'score', 5 score: the page has the place of who reached it now in its middle
 --
--- A state's field k is letters about the settings: d or a, the order; e or l, who of equals stands first; o,
--- c or d, the rank style; and then z, if the board shows a ZSET, which is read elsewhere.
---
--- Answers 'G', 'N' no board, 'S' no season; or head and the view, the 0-based index and the 0-based rank of the first
+-- Answers what season.lua says; or head and the view, the 0-based index and the 0-based rank of the first
 -- of the page, the members with their ties, their entries, and, by dense ranks, how many stand before the first with
 -- another score; or head and the view, and 'M', no member.
 
-local epoch = begin()
-if not epoch then
-  return 'G'
+local answer, k = open()
+if not answer then
+  return k
 end
-local seen = view(KEYS[2], KEYS[3], tonumber(ARGV[1]))
-if not seen then
-  return 'N'
-end
-if ARGV[2] ~= '0' and ARGV[2] ~= '1' then
-  return 'S'
-end
-local answer = head(epoch, now()) .. seen
 local ranks, limit = KEYS[3], tonumber(ARGV[3])
-local k = call('HGET', KEYS[2], 'k')
 local sign = string.sub(k, 1, 1) == 'd' and -1 or 1
 if string.sub(k, 4) == 'z' then
   return { answer, 0, 0, {}, {} }

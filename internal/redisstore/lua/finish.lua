@@ -1,11 +1,12 @@
 -- Ends a batch over several partitions in this one: carries it out or drops it, and unlocks its boards. To do so
 -- again is harmless.
 --
--- KEYS: 1 meta, 2 log, 3 intent, 4 what became of it, 5 intents, 6 decisions, then for each board: those that
---       batch.lua has, then the batch's name
+-- KEYS: 1 meta, 2 log, 3 intent, 4 what became of it, 5 intents, 6 decisions, then the boards' as batch.lua has them,
+--       then the batch's name
 -- ARGV: 1 >I8 time in microseconds after which it must not be carried out any more, 2 cap of the log, 3 lock,
 --       4 'C' to carry it out or 'A' to drop it, 5 '1' if it is decided here, and now if it has not been before,
---       6 boards, as their ids, with '=' behind those with dense ranks and '+' behind those with a limit of submissions, 7 milliseconds for which it is remembered what became of it
+--       6 boards, as their ids, each with ':' and the season behind it if that is not the first, '<' if that has ended,
+--       '=' if ranks are dense and '+' if submissions are limited, 7 milliseconds for which it is remembered what became of it
 --
 -- Answers 'G', 'L' as apply does; 'T' and the boards, if they are others; 'A' it was dropped; 'U' it is to be carried
 -- out, and there is nothing of it; or as apply does what became of it.
@@ -60,7 +61,8 @@ if found[1] then
   local key = 7
   for board in string.gmatch(ARGV[6], '[^/]+') do
     local state = KEYS[key]
-    key = key + 3 + (string.find(board, '=', 1, true) and 1 or 0) + (string.find(board, '+', 1, true) and 2 or 0)
+    local function with(mark) return string.find(board, mark, 1, true) and 1 or 0 end
+    key = key + 3 + with('=') + 2 * with('+') + with('<')
     if call('HGET', state, 'lock') == lock then
       call('HDEL', state, 'lock')
     end

@@ -29,16 +29,24 @@ local function head(epoch, us)
   return pack('>c1I8Bc0', 'K', us, #epoch, epoch)
 end
 
--- view describes the board whose state and ranks are given: '0' if there is
--- none, else '1', rev, number of entries, revision of the settings, lock, and the
--- settings if their revision is not the one that is known.
-local function view(state, ranks, known)
-  local f = call('HMGET', state, 'rev', 'sr', 'lock', 'settings')
-  if not f[2] then
-    return nil
+-- view describes a season: mark, rev, number of entries, revision of the settings, lock, and the settings if their
+-- revision is not the one that is known.
+local function view(mark, rev, ranks, sr, lock, settings, known)
+  lock = lock or ''
+  if sr == known then
+    settings = ''
   end
-  local sr = tonumber(f[2])
-  local lock = f[3] or ''
-  local settings = sr == known and '' or f[4]
-  return pack('>c1I8I4I8Bc0I2c0', '1', f[1], call('ZCARD', ranks), sr, #lock, lock, #settings, settings)
+  return pack('>c1I8I4I8Bc0I2c0', mark, rev, call('ZCARD', ranks), sr, #lock, lock, #settings, settings)
+end
+
+-- others tells of settings that are not those that are known: so the season is another one, and its keys are others.
+local function others(sr, settings)
+  return pack('>c1I8I2c0', 'T', sr, #settings, settings)
+end
+
+-- unpack_past takes the record of a past season apart: >I8 its rev, I8 revision of its settings, Bc0 letters, and the
+-- settings as they were at its end.
+local function unpack_past(record)
+  local rev, sr, k, pos = unpack_struct('>I8I8Bc0', record)
+  return rev, sr, k, string.sub(record, pos)
 end

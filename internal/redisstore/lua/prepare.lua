@@ -1,8 +1,8 @@
 -- Writes down a batch over several partitions as far as it concerns this one, and locks its boards. Nothing of it
 -- is seen before it is decided.
 --
--- KEYS: 1 meta, 2 intent, 3 what became of it, 4 intents, 5 decisions, then for each board: those that batch.lua
---       has, then the batch's name
+-- KEYS: 1 meta, 2 intent, 3 what became of it, 4 intents, 5 decisions, then the boards' as batch.lua has them, then
+--       the batch's name
 -- ARGV: 1 >I8 time in microseconds after which it must not be carried out any more, 2 lock, or '' to look only
 --       whether the batch can be carried out, 3 microseconds after which it may be given up, 4 its partitions if
 --       this is the one where it is decided, else '', 5 boards, 6… the batch, see batch.lua
