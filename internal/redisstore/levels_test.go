@@ -43,24 +43,30 @@ func denseApart(t *testing.T, s *redisstore.Store, n int) []string {
 func wantLevels(t *testing.T, s *redisstore.Store, c rueidis.Client, prefix string, ids []string) {
 	t.Helper()
 	for _, id := range ids {
-		key := func(letter string) string { return fmt.Sprintf("%s.{%d}.%s.%s", prefix, s.Partition(id), letter, id) }
-		scored := func(key string) (scores []string) {
-			rows, err := c.Do(t.Context(), c.B().Zrange().Key(key).Min("0").Max("-1").Withscores().Build()).AsZScores()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, row := range rows {
-				scores = append(scores, strconv.FormatFloat(row.Score, 'f', -1, 64))
-			}
-			return scores
+		wantLevelsOf(t, s, c, prefix, id, id)
+	}
+}
+
+// wantLevelsOf does so for the season of a board that keys have under a name.
+func wantLevelsOf(t *testing.T, s *redisstore.Store, c rueidis.Client, prefix, id, name string) {
+	t.Helper()
+	key := func(letter string) string { return fmt.Sprintf("%s.{%d}.%s.%s", prefix, s.Partition(id), letter, name) }
+	scored := func(key string) (scores []string) {
+		rows, err := c.Do(t.Context(), c.B().Zrange().Key(key).Min("0").Max("-1").Withscores().Build()).AsZScores()
+		if err != nil {
+			t.Fatal(err)
 		}
-		want := slices.Compact(scored(key("z")))
-		if got := scored(key("l")); !slices.Equal(want, got) {
-			t.Errorf("levels of %s are %v, want %v", id, got, want)
+		for _, row := range rows {
+			scores = append(scores, strconv.FormatFloat(row.Score, 'f', -1, 64))
 		}
-		if got := texts(t, c, "ZRANGE", key("l"), "0", "-1"); !slices.Equal(want, got) {
-			t.Errorf("members of the levels of %s are %v, want %v", id, got, want)
-		}
+		return scores
+	}
+	want := slices.Compact(scored(key("z")))
+	if got := scored(key("l")); !slices.Equal(want, got) {
+		t.Errorf("levels of %s are %v, want %v", name, got, want)
+	}
+	if got := texts(t, c, "ZRANGE", key("l"), "0", "-1"); !slices.Equal(want, got) {
+		t.Errorf("members of the levels of %s are %v, want %v", name, got, want)
 	}
 }
 
