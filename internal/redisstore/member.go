@@ -50,8 +50,9 @@ func (s *Store) Member(ctx context.Context, member, after string, limit int) (pa
 // member looks for a member on boards of the partition.
 func (p *partition) member(ctx context.Context, member string, ids []string) (pages []leaderboard.Page, err error) {
 	found, err := p.memberAtOnce(ctx, member, ids)
-	if err == nil && found[0] == nil && len(ids) > 1 {
-		// Perhaps the server has not had the script yet; after one reading it has.
+	if err == nil && slices.Contains(found, nil) && len(ids) > 1 {
+		// Perhaps the server has not had the script yet; after one reading it has. Or boards
+		// had other seasons than were known; now they are known.
 		_, err = p.store.Lookup(ctx, leaderboard.Ref{Board: ids[0]}, []string{member})
 		if err == nil || errors.Is(err, leaderboard.ErrBoardNotFound) {
 			found, err = p.memberAtOnce(ctx, member, ids)
