@@ -284,7 +284,8 @@ func TestABatchOverPartitionsEndsWhatIsDue(t *testing.T) {
 		batch.Ops[3].Season = 1
 		return batch
 	}
-	// As by b, which knows nothing yet.
+	// By b, which knows the board that fails alone.
+	wantStanding(t, b, ids[0], 0, "1 m 1")
 	failing := batch(hours(1), 5)
 	failing.Ops = slices.Insert(failing.Ops, 1, leaderboard.Op{Board: ids[0], Kind: leaderboard.Remove, Member: "nobody"})
 	_, err := b.Apply(t.Context(), failing)
@@ -424,6 +425,77 @@ func TestSeasonsAreWholeWhereverANodeDies(t *testing.T) {
 	}
 }
 
+func TestABoardThatIsDueAndWasDeletedIsNotFound(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := open(t, server.URL()), open(t, server.URL())
+	for _, apart := range []bool{false, true} {
+		seasonal(t, a, leaderboard.Board{ID: "race", Seasons: hourly})
+		mustAdd(t, b, began, "race", 0, "ann", 1) // b knows when it is due
+		if err := a.DeleteBoard(t.Context(), "race"); err != nil {
+			t.Fatal(err)
+		}
+		ops := []leaderboard.Op{{Board: "race", Member: "ann", Score: leaderboard.ScaledDecimal(1, 0)}}
+		if apart {
+			ops = append(setAll(elsewhere(t, b, "race"), "m", 1).Ops, ops...)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		_, err := b.Apply(ctx, leaderboard.Batch{At: hours(1), Ops: ops})
+		cancel()
+		if !errors.Is(err, leaderboard.ErrBoardNotFound) {
+			t.Errorf("a score that is due, apart %t: %v", apart, err)
+		}
+	}
+}
+
+// elsewhere creates a board that is in another partition than one that is given.
+func elsewhere(t *testing.T, s *redisstore.Store, other string) []string {
+	t.Helper()
+	id := "elsewhere"
+	for n := 0; s.Partition(id) == s.Partition(other); n++ {
+		id = fmt.Sprintf("elsewhere%d", n)
+	}
+	createBoard(t, s, id)
+	return []string{id}
+}
+
+func TestABatchUnlocksEveryBoardOfAPartition(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	one, err := tryOpen(t, server.URL(), func(o *redisstore.Options) { o.Partitions = 2 }, withLease(aWhile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := leaderboard.Batch{At: hours(1)}
+	for _, style := range []leaderboard.RankStyle{leaderboard.Dense, leaderboard.Ordinal} {
+		for n := range 6 {
+			id := fmt.Sprintf("%s%d", style, n)
+			seasonal(t, one, leaderboard.Board{ID: id, RankStyle: style, Seasons: hourly})
+			mustAdd(t, one, began, id, 0, "m", 1)
+			mustAdd(t, one, hours(1), id, 0, "m", 2)
+			batch.Ops = append(batch.Ops, leaderboard.Op{
+				Board: id, Season: 1 + n%2, Member: "m", Score: leaderboard.ScaledDecimal(4, 0),
+			})
+		}
+	}
+	if _, err := one.Apply(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing is left", func() bool { return len(left(t, client, "laurel")) == 0 })
+	take(t, one.Steps(batch), 3) // in one partition it is carried out, in the other by who meets it
+	one.Abandon()
+	two := open(t, server.URL(), func(o *redisstore.Options) { o.Partitions = 2 }, withLease(aWhile))
+	for _, op := range batch.Ops {
+		wantStanding(t, two, op.Board, op.Season, fmt.Sprintf("1 m %d", op.Season+8))
+		wantStanding(t, two, op.Board, 3-op.Season, fmt.Sprintf("1 m %d", 3-op.Season))
+		mustAdd(t, two, hours(1), op.Board, op.Season, "m", 1)
+	}
+	for _, key := range left(t, client, "laurel") {
+		if strings.Contains(key, "}.s.") || strings.Contains(key, "}.i.") {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
 func TestAnEndWaitsForABatchThatLocksTheBoard(t *testing.T) {
 	server := redistest.Start(t)
 	a, b := open(t, server.URL()), open(t, server.URL())
@@ -446,6 +518,76 @@ func TestAnEndWaitsForABatchThatLocksTheBoard(t *testing.T) {
 		wantStanding(t, a, id, 1, "1 m 5")
 		wantStanding(t, a, id, 0, "")
 	}
+}
+
+func TestABatchThatFailsEndsASeasonThatWasNotKnown(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := open(t, server.URL(), onePartition), open(t, server.URL(), onePartition)
+	createBoard(t, a, "hand")
+	seasonal(t, a, leaderboard.Board{ID: "race", Seasons: hourly})
+	wantStanding(t, b, "hand", 0, "") // b knows this one, and not the other
+	_, err := b.Apply(t.Context(), leaderboard.Batch{At: hours(1), Ops: []leaderboard.Op{
+		{Board: "hand", Kind: leaderboard.Remove, Member: "nobody"},
+		{Board: "race", Member: "m", Score: leaderboard.ScaledDecimal(1, 0)},
+	}})
+	if wrong, ok := errors.AsType[*leaderboard.BatchError](err); !ok || wrong.Index != 0 {
+		t.Fatalf("a batch that removes nobody: %v", err)
+	}
+	if view, err := a.Board(t.Context(), "race"); err != nil || view.Season != 2 || view.Total != 0 {
+		t.Errorf("race is %+v, %v, want season 2, empty", view, err)
+	}
+}
+
+func TestALateBatchThatChangesNothingHasTheRevOfItsSeason(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server.URL(), onePartition)
+	seasonal(t, s, leaderboard.Board{ID: "race", Seasons: hourly, Policy: leaderboard.Best})
+	mustAdd(t, s, began, "race", 0, "ann", 5)
+	mustAdd(t, s, hours(1), "race", 0, "ann", 1)
+	want, err := s.Seasons(t.Context(), "race")
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := leaderboard.Batch{At: hours(1), Ops: []leaderboard.Op{{Board: "race", Season: 1, Member: "ann", Score: leaderboard.ScaledDecimal(4, 0)}}}
+	for _, name := range []string{"", "once", "once"} {
+		if batch.Once = name; name != "" {
+			batch.OnceDigest = leaderboard.Digest{1}
+		}
+		outcome, err := s.Apply(t.Context(), batch)
+		if err != nil || outcome.Results[0].Accepted {
+			t.Fatalf("a score that is not better: %+v, %v", outcome, err)
+		}
+		if diff := cmp.Diff(want[1], outcome.Boards[0]); diff != "" {
+			t.Errorf("view of the batch named %q (-as it is read +got):\n%s", name, diff)
+		}
+	}
+	if view := mustAdd(t, s, hours(1), "race", 1, "ann", 6); view.Rev != want[0].Rev+1 {
+		t.Errorf("the next change of season 1 has rev %d, want %d", view.Rev, want[0].Rev+1)
+	}
+}
+
+func TestABatchThatFailsEndsASeasonBehindALock(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := open(t, server.URL()), open(t, server.URL())
+	ids := apart(t, a, 2)
+	beside := "beside"
+	for n := 0; a.Partition(beside) != a.Partition(ids[0]); n++ {
+		beside = fmt.Sprintf("beside%d", n)
+	}
+	createBoard(t, a, beside)
+	if _, err := a.PatchBoard(t.Context(), ids[0], leaderboard.Patch{Seasons: &hourly, At: began}); err != nil {
+		t.Fatal(err)
+	}
+	take(t, a.Steps(setAll(ids, "m", 5)), 2) // prepared, and left behind
+	_, err := b.Apply(t.Context(), leaderboard.Batch{At: hours(1), Ops: []leaderboard.Op{
+		{Board: beside, Kind: leaderboard.Remove, Member: "nobody"},
+		{Board: ids[0], Member: "m", Score: leaderboard.ScaledDecimal(1, 0)},
+	}})
+	if wrong, ok := errors.AsType[*leaderboard.BatchError](err); !ok || wrong.Index != 0 {
+		t.Fatalf("a batch that removes nobody: %v", err)
+	}
+	wantStanding(t, a, ids[0], 1, "1 m 1")
+	wantStanding(t, a, ids[0], 2, "")
 }
 
 func TestAnEndWhoseAnswerIsLostHappensOnce(t *testing.T) {
@@ -708,7 +850,24 @@ func TestFewerSeasonsAreKeptAfterTheNextEnd(t *testing.T) {
 	wantStanding(t, a, "race", ends-1, fmt.Sprintf("1 ann %d", ends-1))
 }
 
-// entry is an entry as version 0 of batch.lua writes it.
+func TestSeasonsOfABoardThatWasCreatedAgain(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := open(t, server.URL()), open(t, server.URL())
+	for keep := 1; keep <= 2; keep++ { // at the same number, another one is the oldest
+		seasonal(t, a, leaderboard.Board{ID: "race", Seasons: leaderboard.Seasons{Keep: keep}})
+		mustEnd(t, a, "race", began)
+		mustEnd(t, a, "race", began)
+		views, err := b.Seasons(t.Context(), "race")
+		if err != nil || len(views) != 1+keep {
+			t.Errorf("with %d past seasons kept there are %+v, %v", keep, views, err)
+		}
+		if err := a.DeleteBoard(t.Context(), "race"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// entry is an entry as batch.lua writes it.
 func entry(score float64, tie uint64, ms int64, data string) string {
 	b := binary.BigEndian.AppendUint64(nil, math.Float64bits(score))
 	b = binary.BigEndian.AppendUint64(b, tie)
