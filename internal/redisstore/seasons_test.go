@@ -469,7 +469,7 @@ func TestABatchUnlocksEveryBoardOfAPartition(t *testing.T) {
 	for _, style := range []leaderboard.RankStyle{leaderboard.Dense, leaderboard.Ordinal} {
 		for n := range 6 {
 			id := fmt.Sprintf("%s%d", style, n)
-			seasonal(t, one, leaderboard.Board{ID: id, RankStyle: style, Seasons: hourly})
+			seasonal(t, one, leaderboard.Board{ID: id, RankStyle: style, Seasons: hourly, SubmitsPerMinute: n % 3 * 4})
 			mustAdd(t, one, began, id, 0, "m", 1)
 			mustAdd(t, one, hours(1), id, 0, "m", 2)
 			batch.Ops = append(batch.Ops, leaderboard.Op{
@@ -563,6 +563,35 @@ func TestALateBatchThatChangesNothingHasTheRevOfItsSeason(t *testing.T) {
 	}
 	if view := mustAdd(t, s, hours(1), "race", 1, "ann", 6); view.Rev != want[0].Rev+1 {
 		t.Errorf("the next change of season 1 has rev %d, want %d", view.Rev, want[0].Rev+1)
+	}
+}
+
+func TestALimitOfSubmissionsIsOneOverSeasons(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server.URL(), onePartition)
+	seasonal(t, s, leaderboard.Board{ID: "race", Seasons: hourly, SubmitsPerMinute: 2})
+	mustAdd(t, s, hours(1), "race", 0, "ann", 1)
+	mustAdd(t, s, hours(1), "race", 1, "ann", 1)
+	for season := range 3 {
+		if _, err := add(t.Context(), s, hours(1), "race", season, "ann", 1); !errors.Is(err, leaderboard.ErrTooManySubmits) {
+			t.Errorf("a third submission in a minute, to season %d: %v", season, err)
+		}
+	}
+	mustAdd(t, s, hours(1).Add(time.Minute), "race", 1, "ann", 1)
+	wantStanding(t, s, "race", 1, "1 ann 2")
+}
+
+func TestWhatASeasonRefusesIsRefusedWhateverIsAskedOfTheEntry(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server.URL())
+	seasonal(t, s, leaderboard.Board{ID: "race"})
+	mustAdd(t, s, began, "race", 0, "ann", 1)
+	mustEnd(t, s, "race", began)
+	_, err := s.Apply(t.Context(), leaderboard.Batch{At: began, Ops: []leaderboard.Op{{
+		Board: "race", Season: 1, Member: "ann", Score: leaderboard.ScaledDecimal(1, 0), If: leaderboard.IfRev(7),
+	}}})
+	if !errors.Is(err, leaderboard.ErrSeasonEnded) {
+		t.Errorf("a score with a condition that does not hold, for a season that has ended: %v", err)
 	}
 }
 
@@ -760,6 +789,7 @@ func TestWhatIsRemovedLeavesNoKey(t *testing.T) {
 	for _, b := range []leaderboard.Board{
 		{ID: "plain", Seasons: hourly},
 		{ID: "dense", Seasons: hourly, RankStyle: leaderboard.Dense},
+		{ID: "limit", Seasons: hourly, SubmitsPerMinute: 2},
 	} {
 		seasonal(t, s, b)
 		letters := []string{"e", "z"}
@@ -784,6 +814,9 @@ func TestWhatIsRemovedLeavesNoKey(t *testing.T) {
 					}
 					want = append(want, key)
 				}
+			}
+			if b.SubmitsPerMinute > 0 {
+				want = append(want, "laurel.{0}.c0.limit") // all in even minutes, and of all seasons
 			}
 			slices.Sort(want)
 			if diff := cmp.Diff(want, ofBoard(t, client, "laurel", b.ID)); diff != "" {
