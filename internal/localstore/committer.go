@@ -38,6 +38,8 @@ const (
 	deleteBoard
 	recordNote
 	settleMessage
+	endSeason
+	writeFinal
 )
 
 // request is a write that waits for the committer.
@@ -47,6 +49,8 @@ type request struct {
 	board leaderboard.Board
 	id    string // of the board; of a batch with a name, that of its first operation
 	patch leaderboard.Patch
+	end   leaderboard.End
+	final *finalWrite
 
 	once   string // empty: it has no name
 	digest leaderboard.Digest
@@ -63,11 +67,12 @@ type request struct {
 
 	plan    *boardPlan
 	rev     uint64
-	total   int
+	run     leaderboard.Run
 	first   *kept  // whose answer this one is to be given
 	kept    *kept  // of this one
 	steps   [2]int // from, to: in the group
 	touched [2]int
+	ends    [2]int
 }
 
 type answer struct {
@@ -85,6 +90,7 @@ func newRequest(kind requestKind) *request {
 	r.kind = kind
 	r.taken.Store(false)
 	r.batch, r.board, r.id, r.patch = leaderboard.Batch{}, leaderboard.Board{}, "", leaderboard.Patch{}
+	r.end, r.final, r.ends = leaderboard.End{}, nil, [2]int{}
 	r.once, r.digest, r.at = "", leaderboard.Digest{}, 0
 	r.answer, r.plan, r.first, r.kept, r.outbox = answer{}, nil, nil, nil, nil
 	return r
@@ -140,6 +146,9 @@ func (l *load) add(r *request) {
 	l.ops += max(len(r.batch.Ops), 1)
 	for i := range r.batch.Ops {
 		l.bytes += len(r.batch.Ops[i].Member) + len(r.batch.Ops[i].Data)
+	}
+	if r.final != nil {
+		l.bytes += 2 * finalBytes // or so
 	}
 }
 
@@ -228,8 +237,8 @@ func (s *Store) DeleteBoard(ctx context.Context, id string) error {
 	return err
 }
 
-// ChangeBoard creates, patches or deletes a board, under a name if there is one;
-// see [leaderboard.Writer].
+// ChangeBoard creates, patches or deletes a board, or ends its season, under a name if
+// there is one; see [leaderboard.Writer].
 func (s *Store) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (leaderboard.View, bool, error) {
 	r := newRequest(deleteBoard)
 	r.id, r.once, r.digest = c.ID, c.Once, c.OnceDigest
@@ -243,6 +252,9 @@ func (s *Store) ChangeBoard(ctx context.Context, c leaderboard.BoardChange) (lea
 		r.kind, r.board = createBoard, b
 	case c.Patch != nil:
 		r.kind, r.patch = patchBoard, *c.Patch
+		r.patch.At = instant(r.patch.At)
+	case c.End != nil:
+		r.kind, r.end = endSeason, *c.End
 	}
 	if r.once != "" {
 		r.at = time.Now().UnixMilli()
@@ -279,7 +291,7 @@ type committer struct {
 	taken      []*request
 	nextNumber uint32   // of the next board
 	counting   []*board // with submits
-	garbage    []uint32
+	garbage    []garbage
 	today      uint32 // the latest day that a batch with a name was of
 	last       uint64 // seq of the last change that was written; its commit may be under way
 	acked      uint64 // as it is on disk
@@ -516,16 +528,18 @@ func (s *Store) awaitFlush() {
 	s.behind = 0
 }
 
-// sweep removes the entries of deleted boards from the disk. It waits for
-// nothing: if it is lost in a crash, the next start does it again.
+// sweep removes what deleted boards, and seasons that are not kept, have left on the
+// disk. It waits for nothing: if it is lost in a crash, the next start does it again.
 func (s *Store) sweep() error {
 	batch := s.disk.db.NewBatch()
-	for _, number := range s.garbage {
-		from, to := entriesOf(number)
-		if err := batch.DeleteRange(from, to, nil); err != nil {
-			return err
+	for _, x := range s.garbage {
+		for _, prefix := range []byte(x.prefixes()) {
+			from, to := keysOf(prefix, x.number, x.season)
+			if err := batch.DeleteRange(from, to, nil); err != nil {
+				return err
+			}
 		}
-		if err := batch.Delete(appendGarbageKey(nil, number), nil); err != nil {
+		if err := batch.Delete(x.key(nil), nil); err != nil {
 			return err
 		}
 	}
@@ -549,6 +563,7 @@ func (s *Store) shut() error {
 	if s.disk == nil {
 		return nil // it failed, and did not come back
 	}
+	s.setReadable(nil)
 	var err error
 	if acked := s.changes.place(); acked != s.acked && s.trouble.Load() == nil {
 		batch := s.disk.db.NewBatch()

@@ -118,6 +118,7 @@ func TestGroupsAreLikeOneAfterTheOther(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	g, model := newGate(), storetest.NewModel()
 	s := openGate(t, g, Options{})
+	s.finisher.close() // or its requests would be among those that are held
 	plugged(t, s, model)
 	clock := start
 	failed, largest := 0, 0
@@ -160,8 +161,8 @@ func TestGroupsAreLikeOneAfterTheOther(t *testing.T) {
 			}
 			flying, next = next, []*request{plug()}
 			for range 1 + rng.IntN(12) {
-				clock = clock.Add(time.Second)
-				next = append(next, randomRequest(rng, clock))
+				clock = clock.Add(time.Duration(1+rng.IntN(9)) * time.Second)
+				next = append(next, nameSeasons(t, rng, model, randomRequest(rng, clock)))
 			}
 		}
 		close(release)
@@ -194,6 +195,7 @@ func wantLikeModel(t *testing.T, s *Store, model leaderboard.Store) {
 		t.Fatalf("boards (-model +store):\n%s", diff)
 	}
 	for _, v := range want {
+		wantSeasonsLikeModel(t, s, model, v.Board.ID)
 		at, all := leaderboard.Ref{Board: v.Board.ID}, leaderboard.Range{Limit: leaderboard.MaxLimit}
 		want, err := model.Entries(t.Context(), at, all)
 		if err != nil {
@@ -210,6 +212,35 @@ func wantLikeModel(t *testing.T, s *Store, model leaderboard.Store) {
 	wantTold := told(t, model, math.MaxInt, 1) // one record for each change
 	if got := told(t, s, 1, len(wantTold)); !maps.Equal(wantTold, got) {
 		t.Errorf("the change log tells of %v, want %v", got, wantTold)
+	}
+}
+
+func wantSeasonsLikeModel(t *testing.T, s *Store, model leaderboard.Store, id string) {
+	t.Helper()
+	want, err := model.Seasons(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Seasons(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, likeModel...); diff != "" {
+		t.Fatalf("seasons of %q (-model +store):\n%s", id, diff)
+	}
+	for _, v := range want[1:] {
+		at, all := leaderboard.Ref{Board: id, Season: v.Season}, leaderboard.Range{Limit: leaderboard.MaxLimit}
+		want, err := model.Entries(t.Context(), at, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Entries(t.Context(), at, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, likeModel...); diff != "" {
+			t.Errorf("entries of %v (-model +store):\n%s", at, diff)
+		}
 	}
 }
 
@@ -232,6 +263,84 @@ func told(t *testing.T, s leaderboard.Store, limit, pieces int) map[string]uint6
 		after = next
 	}
 	return revs
+}
+
+// TestLateOperationsInGroups has late operations meet ends that are on their way to the
+// disk, or planned with them, and those meet each other.
+func TestLateOperationsInGroups(t *testing.T) {
+	g, model := newGate(), storetest.NewModel()
+	s := openGate(t, g, Options{})
+	s.finisher.close()
+	plugged(t, s, model)
+	create := func() *request {
+		r := newRequest(createBoard)
+		r.board = leaderboard.Board{ID: "a", Seasons: leaderboard.Seasons{Grace: 60_000, Keep: 2}}.WithDefaults()
+		r.board.CreatedAt = start
+		return r
+	}
+	end := func() *request {
+		r := newRequest(endSeason)
+		r.id, r.end = "a", leaderboard.End{At: start.Add(time.Second)}
+		return r
+	}
+	op := func(season int, members ...string) *request {
+		r := newRequest(applyBatch)
+		r.batch.At = start.Add(2 * time.Second)
+		for _, member := range members {
+			r.batch.Ops = append(r.batch.Ops, leaderboard.Op{Board: "a", Member: member, Season: season, Score: leaderboard.ScaledDecimal(1, 0)})
+		}
+		return r
+	}
+	remove := newRequest(deleteBoard)
+	remove.id = "a"
+	groups := [][]*request{
+		{create(), op(0, "m", "n"), end(), op(1, "m", "o"), op(2, "m")},
+		{op(1, "n"), op(2, "n", "n"), op(1, "p", "m"), op(3, "m"), end(), op(2, "q"), op(3, "r"), op(1, "m")},
+		{op(2, "m", "s"), op(3, "m"), end(), op(3, "m", "t"), op(2, "m"), end(), op(4, "u"), op(5, "u")},
+		{op(4, "m"), op(3, "m"), end(), op(5, "v"), op(6, "v")},
+		{op(5, "w"), end(), end(), end(), op(8, "m"), op(9, "m")},
+		{remove},
+		{create(), op(0, "m"), end(), op(1, "n"), op(2, "n")},
+	}
+	var all []*request
+	var release chan error
+	for _, group := range groups {
+		before := release
+		release = g.next()
+		group = append([]*request{plug()}, group...)
+		all = append(all, group...)
+		plan(t, s, group...)
+		if before != nil {
+			close(before)
+		}
+		<-g.held
+	}
+	close(release)
+	late := 0
+	for i, r := range all {
+		<-r.done
+		want := answerOf(t, model, r)
+		if diff := cmp.Diff(want.outcome, r.outcome, likeModel...); diff != "" {
+			t.Errorf("request %d, outcome (-model +store):\n%s", i, diff)
+		}
+		if leaderboard.CodeOf(want.err) != leaderboard.CodeOf(r.err) || (want.err == nil) != (r.err == nil) {
+			t.Errorf("request %d: %v, the model says %v", i, r.err, want.err)
+		}
+		if len(r.outcome.Boards) > 0 && r.outcome.Boards[0].Closed {
+			late++
+		}
+	}
+	if late < 10 {
+		t.Errorf("%d batches were late, want more", late)
+	}
+	wantLikeModel(t, s, model)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := openGate(t, g, Options{})
+	wantLikeModel(t, again, model)
+	AwaitFinal(again)
+	wantLikeModel(t, again, model)
 }
 
 // TestFailedCommitTakesThePlannedGroupWithIt plans a group over one whose commit
@@ -361,7 +470,11 @@ var likeModel = cmp.Options{cmpopts.IgnoreFields(leaderboard.View{}, "Epoch"), c
 
 func randomRequest(rng *rand.Rand, at time.Time) *request {
 	id := func() string { return []string{"a", "b"}[rng.IntN(2)] }
-	switch rng.IntN(10) {
+	switch rng.IntN(12) {
+	case 10, 11:
+		r := newRequest(endSeason)
+		r.id, r.end = id(), leaderboard.End{At: at, Due: rng.IntN(2) == 0}
+		return r
 	case 0, 1:
 		r := newRequest(createBoard)
 		r.board = leaderboard.Board{
@@ -370,6 +483,7 @@ func randomRequest(rng *rand.Rand, at time.Time) *request {
 			Order:     []leaderboard.Order{leaderboard.Ascending, leaderboard.Descending}[rng.IntN(2)],
 			Ties:      []leaderboard.Ties{leaderboard.Earliest, leaderboard.LatestTie}[rng.IntN(2)],
 			RankStyle: []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense}[rng.IntN(3)],
+			Seasons:   randomSeasons(rng),
 		}.WithDefaults()
 		r.board.CreatedAt = at
 		return r
@@ -380,7 +494,10 @@ func randomRequest(rng *rand.Rand, at time.Time) *request {
 	case 3:
 		r := newRequest(patchBoard)
 		style := []leaderboard.RankStyle{leaderboard.Ordinal, leaderboard.Competition, leaderboard.Dense, "none"}[rng.IntN(4)]
-		r.id, r.patch = id(), leaderboard.Patch{RankStyle: &style}
+		r.id, r.patch = id(), leaderboard.Patch{RankStyle: &style, At: at}
+		if rng.IntN(2) == 0 {
+			r.patch.RankStyle, r.patch.Seasons = nil, new(randomSeasons(rng))
+		}
 		return r
 	}
 	r := newRequest(applyBatch)
@@ -412,6 +529,31 @@ func randomRequest(rng *rand.Rand, at time.Time) *request {
 	return r
 }
 
+// nameSeasons has the operations of some batches name a season of about now, as far as
+// the model is behind.
+func nameSeasons(t *testing.T, rng *rand.Rand, model leaderboard.Store, r *request) *request {
+	t.Helper()
+	if r.kind != applyBatch || rng.IntN(3) > 0 {
+		return r
+	}
+	shift := []int{-1, 0, 0, 0, 0, 1}[rng.IntN(6)] // with many of what is behind is an end
+	r.batch.Ops = r.batch.Ops[:min(2, len(r.batch.Ops))]
+	for i := range r.batch.Ops {
+		op := &r.batch.Ops[i]
+		if op.Board = r.batch.Ops[0].Board; op.Kind == leaderboard.Remove {
+			op.Kind, op.Score = leaderboard.Set, leaderboard.ScaledDecimal(1, 0)
+		}
+		if v, err := model.Board(t.Context(), op.Board); err == nil {
+			op.Season = max(v.Season+shift, 0)
+		}
+	}
+	return r
+}
+
+func randomSeasons(rng *rand.Rand) leaderboard.Seasons {
+	return leaderboard.Seasons{Cron: []string{"", "* * * * *"}[rng.IntN(2)], Grace: rng.IntN(3) * 20_000, Keep: 1 + rng.IntN(3)}
+}
+
 // answerOf carries out on a store what a request asks for.
 func answerOf(t *testing.T, store leaderboard.Store, r *request) (a answer) {
 	t.Helper()
@@ -422,6 +564,8 @@ func answerOf(t *testing.T, store leaderboard.Store, r *request) (a answer) {
 		a.view, a.err = store.PatchBoard(t.Context(), r.id, r.patch)
 	case deleteBoard:
 		a.err = store.DeleteBoard(t.Context(), r.id)
+	case endSeason:
+		a.view, _, a.err = store.ChangeBoard(t.Context(), leaderboard.BoardChange{ID: r.id, End: &r.end})
 	case applyBatch:
 		a.outcome, a.err = store.Apply(t.Context(), r.batch)
 	}

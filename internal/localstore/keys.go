@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -20,16 +19,21 @@ import (
 //	"m" "acked"                       → uvarint: the place in the change log up to which it is acknowledged
 //	"b" id                            → the board's state, or its tombstone: appendState
 //	"e" number, season, member        → an entry: appendEntry
-//	"x" number                        → (empty) the entries of this number are to be removed
+//	"s" number, season                → a past season: appendPast
+//	"f" number, season                → its directory, if its standing is final: appendDirectory
+//	"f" number, season, block         → a part of that standing: appendBlock
+//	"x" number                        → (empty) the entries of this number are to be removed, and its past seasons
+//	"x" number, season                → (empty) those of this season are
 //	"o" day, board's id, 0, name      → a request of this name was carried out on that day: empty, or its digest and
 //	                                    what came of it: appendOutcome
 //	"hn" board's id                   → a note: its version as a uvarint, and its text
 //	"hq" queue, 0, board's id, 0, place → a message: its text
 //
-// number, season and day, counted from 1970, are big-endian uint32s, place is a uint64. A board gets a number of its own
+// number, season, block and day, counted from 1970, are big-endian uint32s, place is a uint64. A board gets a number of its own
 // when it is created, so that one which is created again under the id of a
 // deleted one can never meet the entries of its predecessor. The season stands
-// in the key of an entry so that a past one can stay where it is.
+// in the key of an entry so that those of a past one can stay where they are: they
+// have what its standing does not, and lead to a member's place in it.
 //
 // There are no checksums here: Pebble has one for each record of its log and
 // each block of its tables, and looks at it whenever it reads.
@@ -40,6 +44,8 @@ const (
 	boardPrefix   = 'b'
 	entryPrefix   = 'e'
 	garbagePrefix = 'x'
+	pastPrefix    = 's'
+	finalPrefix   = 'f'
 	oncePrefix    = 'o'
 )
 
@@ -62,10 +68,6 @@ func appendEntryKey(dst []byte, number, season uint32, member string) []byte {
 	return append(dst, member...)
 }
 
-func appendGarbageKey(dst []byte, number uint32) []byte {
-	return binary.BigEndian.AppendUint32(append(dst, garbagePrefix), number)
-}
-
 // appendOnceKey appends the key of a batch's name. A board's id has no zero byte.
 func appendOnceKey(dst []byte, day uint32, board, name string) []byte {
 	dst = append(dst, oncePrefix)
@@ -79,27 +81,11 @@ func dayOf(ms int64) uint32 {
 	return uint32(max(ms, 0) / leaderboard.OnceTTL.Milliseconds())
 }
 
-// entriesOf returns the bounds of the keys of a number's entries.
-func entriesOf(number uint32) (start, end []byte) {
-	start = binary.BigEndian.AppendUint32([]byte{entryPrefix}, number)
-	if number == math.MaxUint32 {
-		return start, []byte{entryPrefix + 1}
-	}
-	return start, binary.BigEndian.AppendUint32([]byte{entryPrefix}, number+1)
-}
-
 func parseEntryKey(key []byte) (number, season uint32, member []byte, err error) {
 	if len(key) <= entryKeyHeader {
 		return 0, 0, nil, errors.New("the key is too short")
 	}
 	return binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint32(key[5:]), key[entryKeyHeader:], nil
-}
-
-func parseGarbageKey(key []byte) (number uint32, err error) {
-	if len(key) != 1+4 {
-		return 0, errors.New("the key has a wrong length")
-	}
-	return binary.BigEndian.Uint32(key[1:]), nil
 }
 
 // showKey writes a key for people.
@@ -116,12 +102,20 @@ func showKey(key []byte) string {
 type state struct {
 	settings leaderboard.Board
 	number   uint32 // under which its entries are kept
-	season   uint32 // the current one, 1-based
+	run      leaderboard.Run
 	rev      uint64
 	seq      uint64 // place in the change log of its last change
-	total    int    // entries of the current season
+	total    int    // entries of the season
 	deleted  bool
+
+	// What follows is not on disk, but comes of what is.
+
+	oldest int   // the first season that is kept
+	due    int64 // when the season has to be ended, in ms; 0: nobody knows
 }
+
+// season is the number of the season, as it is in keys.
+func (s *state) season() uint32 { return uint32(s.run.Season) }
 
 // The flags that begin a board's state.
 const (
@@ -130,7 +124,7 @@ const (
 	stateLatestTie             // ties
 	stateCompetition
 	stateDense
-	knownStateFlags = 1<<iota - 1 | stateBounded | stateLimited
+	knownStateFlags = 1<<iota - 1 | stateBounded | stateLimited | stateSeasonal
 )
 
 // stateBounded is the flag of a board with bounds.
@@ -188,7 +182,7 @@ var policies = []leaderboard.Policy{leaderboard.Sum, leaderboard.Best, leaderboa
 // appendState writes
 //
 //	flags, number, rev, seq [, season, total, policy, decimals, top, interval, created at in ms
-//	[, which bounds there are, bounds…] [, which limits there are, limits…]]
+//	[, which bounds there are, bounds…] [, which limits there are, limits…] [, the season: appendRun]]
 //
 // each as a uvarint, times and bounds as varints.
 func appendState(dst []byte, s *state) []byte {
@@ -216,6 +210,10 @@ func appendState(dst []byte, s *state) []byte {
 	if limited {
 		flags |= stateLimited
 	}
+	seasonal := s.seasonal() && !s.deleted
+	if seasonal {
+		flags |= stateSeasonal
+	}
 	dst = binary.AppendUvarint(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(s.number))
 	dst = binary.AppendUvarint(dst, s.rev)
@@ -223,7 +221,7 @@ func appendState(dst []byte, s *state) []byte {
 	if s.deleted {
 		return dst
 	}
-	dst = binary.AppendUvarint(dst, uint64(s.season))
+	dst = binary.AppendUvarint(dst, uint64(s.run.Season))
 	dst = binary.AppendUvarint(dst, uint64(s.total))
 	dst = binary.AppendUvarint(dst, uint64(slices.Index(policies, s.settings.Policy)))
 	dst = binary.AppendUvarint(dst, uint64(s.settings.Decimals))
@@ -235,6 +233,9 @@ func appendState(dst []byte, s *state) []byte {
 	}
 	if limited {
 		dst = appendLimits(dst, &s.settings)
+	}
+	if seasonal {
+		dst = appendRun(dst, s)
 	}
 	return dst
 }
@@ -283,7 +284,7 @@ func parseState(id string, value []byte) (state, error) {
 	case s.deleted:
 		return s, r.end()
 	}
-	s.season = uint32(r.uvarint())
+	s.run.Season = int(r.uvarint())
 	s.total = int(r.uvarint())
 	policy := r.uvarint()
 	s.settings = leaderboard.Board{
@@ -324,9 +325,16 @@ func parseState(id string, value []byte) (state, error) {
 			return state{}, err
 		}
 	}
+	s.run.StartsAt = s.settings.CreatedAt
+	if flags&stateSeasonal != 0 {
+		if err := parseRun(&r, &s); err != nil {
+			return state{}, err
+		}
+	}
 	if err := r.end(); err != nil {
 		return state{}, err
 	}
+	s.due = dueOf(&s)
 	return s, s.settings.Validate()
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -33,7 +34,15 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.loadOutbox(); err != nil {
 		return err
 	}
-	return s.loadEntries(ctx, byNumber)
+	if err := s.loadSeasons(byNumber); err != nil {
+		return err
+	}
+	if err := s.loadEntries(ctx, byNumber); err != nil {
+		return err
+	}
+	s.beginSeasons()
+	s.setReadable(s.disk.db)
+	return nil
 }
 
 // damage says that the value of a key is not what it should be.
@@ -130,6 +139,7 @@ func (s *Store) loadBoards() (byNumber map[uint32]*board, err error) {
 		if err != nil {
 			return nil, damage(key, err)
 		}
+		st.oldest = st.run.Season
 		b := newBoard(st)
 		s.boards[id] = b
 		s.nextNumber = max(s.nextNumber, st.number+1)
@@ -154,70 +164,180 @@ func (s *Store) loadBoards() (byNumber map[uint32]*board, err error) {
 
 func (s *Store) loadGarbage(byNumber map[uint32]*board) (err error) {
 	for key := range s.scan(garbagePrefix, &err) {
-		number, err := parseGarbageKey(key)
+		number, season, err := parseSeasonKey(key)
 		if err != nil {
 			return damage(key, err)
 		}
-		if b := byNumber[number]; b != nil {
+		if b := byNumber[number]; b != nil && (season == 0 || season >= b.season()) {
 			return damage(key, fmt.Errorf("its entries are those of board %q", b.settings.ID))
 		}
-		s.garbage = append(s.garbage, number)
+		s.garbage = append(s.garbage, garbage{number, season})
 		s.nextNumber = max(s.nextNumber, number+1)
 	}
 	return err
 }
 
-// loadEntries reads all entries and builds the ranks of each board.
-func (s *Store) loadEntries(ctx context.Context, byNumber map[uint32]*board) (err error) {
-	var (
-		l       loader
-		current *board // whose entries are being read
-		number  uint32
-		skip    bool
-		read    int
-	)
-	for key, value := range s.scan(entryPrefix, &err) {
-		n, season, member, err := parseEntryKey(key)
+// loadSeasons reads which past seasons there are.
+func (s *Store) loadSeasons(byNumber map[uint32]*board) (err error) {
+	for key, value := range s.scan(pastPrefix, &err) {
+		number, season, err := parseSeasonKey(key)
+		if err != nil || season == 0 {
+			return damage(key, cmp.Or(err, errors.New("it names no season")))
+		}
+		b := byNumber[number]
+		if b == nil {
+			if slices.Contains(s.garbage, garbage{number: number}) {
+				continue
+			}
+			return damage(key, errors.New("it belongs to no board"))
+		}
+		st, final, err := parsePast(b.settings.ID, value)
 		if err != nil {
 			return damage(key, err)
 		}
-		if read == 0 || n != number {
+		switch {
+		case st.number != number || st.run.Season != int(season):
+			return damage(key, fmt.Errorf("it says that it is season %d of %d", st.run.Season, st.number))
+		case st.run.Season >= b.run.Season:
+			return damage(key, fmt.Errorf("board %q is in season %d", b.settings.ID, b.run.Season))
+		case slices.Contains(s.garbage, garbage{number, season}):
+			return damage(key, errors.New("it is to be removed"))
+		}
+		st.due = 0
+		if len(b.past) == 0 {
+			b.oldest = st.run.Season
+		}
+		if missing := b.oldest + len(b.past); missing != st.run.Season {
+			return damage(appendSeasonKey(nil, pastPrefix, number, uint32(missing)), errors.New("the season is missing"))
+		}
+		p := &past{standings: newStandings(st), final: final}
+		if final {
+			p.standings = &standings{state: st}
+		}
+		b.past = append(b.past, p)
+	}
+	for _, b := range byNumber {
+		if missing := b.oldest + len(b.past); missing != b.run.Season || b.run.Season > 1 && len(b.past) == 0 {
+			return damage(appendSeasonKey(nil, pastPrefix, b.number, uint32(b.run.Season-1)), errors.New("the season is missing"))
+		}
+	}
+	return err
+}
+
+// beginSeasons sees to it that seasons end, and that those that have become final.
+func (s *Store) beginSeasons() {
+	for id, b := range s.boards {
+		s.timetable.set(id, b.due)
+		for i, p := range b.past {
+			last := i == len(b.past)-1
+			switch {
+			case p.final && last:
+				b.run.LateUntil = time.Time{} // as was decided before it became final
+			case p.final:
+			case last && !b.run.LateUntil.IsZero():
+				s.finisher.add(b, id, p, p.settings.Seasons.GracePeriod()+clockSlack) // nobody knows how much of it is over
+			default:
+				s.finisher.add(b, id, p, 0)
+			}
+		}
+	}
+}
+
+// loadEntries reads all entries that are kept in memory and builds the ranks of each
+// board and of each season that is not final. It leaps over those that are.
+func (s *Store) loadEntries(ctx context.Context, byNumber map[uint32]*board) (err error) {
+	var (
+		l       loader
+		current *standings // whose entries are being read
+		number  uint32
+		season  uint32
+		read    int
+	)
+	it, err := s.disk.db.NewIter(&pebble.IterOptions{LowerBound: []byte{entryPrefix}, UpperBound: []byte{entryPrefix + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if failed := cmp.Or(it.Error(), it.Close()); failed != nil && err == nil {
+			err = s.damaged(failed)
+		}
+	}()
+	for ok := it.First(); ok; {
+		key := it.Key()
+		n, in, member, err := parseEntryKey(key)
+		if err != nil {
+			return damage(key, err)
+		}
+		if read == 0 || n != number || in != season {
 			if err := l.finish(current); err != nil {
 				return err
 			}
-			number, current = n, byNumber[n]
-			skip = current == nil && slices.Contains(s.garbage, n)
-			if current != nil {
-				l.begin(current)
+			number, season = n, in
+			var leap uint32
+			current, leap, err = s.seasonOf(byNumber, n, in)
+			if err != nil {
+				return damage(key, err)
 			}
+			if current == nil {
+				_, end := keysOf(entryPrefix, n, leap)
+				ok = it.SeekGE(end)
+				continue
+			}
+			l.begin(current)
 		}
 		if read++; read%(1<<16) == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		switch {
-		case skip:
-			continue
-		case current == nil:
-			return damage(key, errors.New("it belongs to no board"))
-		case season != current.season:
-			return damage(key, fmt.Errorf("board %q is in season %d", current.settings.ID, current.season))
-		}
-		if err := l.add(member, value); err != nil {
+		if err := l.add(member, it.Value()); err != nil {
 			return damage(key, err)
 		}
-	}
-	if err != nil {
-		return err
+		ok = it.Next()
 	}
 	if err := l.finish(current); err != nil {
 		return err
 	}
+	return s.countEntries()
+}
+
+// seasonOf returns the season that entries belong to. If that is not to be loaded, leap
+// is which season to leap over: 0 for all of the number.
+func (s *Store) seasonOf(byNumber map[uint32]*board, number, season uint32) (st *standings, leap uint32, err error) {
+	b := byNumber[number]
+	switch {
+	case b == nil && slices.Contains(s.garbage, garbage{number: number}):
+		return nil, 0, nil
+	case b == nil:
+		return nil, 0, errors.New("it belongs to no board")
+	case season == b.season():
+		return b.standings, 0, nil
+	}
+	if p := b.pastSeason(int(season)); p != nil {
+		if p.final {
+			return nil, season, nil
+		}
+		return p.standings, 0, nil
+	}
+	if slices.Contains(s.garbage, garbage{number, season}) {
+		return nil, season, nil
+	}
+	return nil, 0, fmt.Errorf("board %q is in season %d", b.settings.ID, b.run.Season)
+}
+
+// countEntries compares how many entries there are with how many there should be.
+func (s *Store) countEntries() error {
 	entries := 0
 	for id, b := range s.boards {
 		if b.ranks.Len() != b.total {
 			return damage(appendBoardKey(nil, id), fmt.Errorf("the board has %d entries by its state, but there are %d", b.total, b.ranks.Len()))
 		}
 		entries += b.total
+		for _, p := range b.past {
+			if !p.final && p.ranks.Len() != p.total {
+				return damage(appendSeasonKey(nil, pastPrefix, b.number, p.season()),
+					fmt.Errorf("season %d of board %q has %d entries by its state, but there are %d", p.run.Season, id, p.total, p.ranks.Len()))
+			}
+			entries += p.inMemory()
+		}
 	}
 	s.metrics.entries.Store(int64(entries))
 	return nil
@@ -255,7 +375,7 @@ const (
 	offsetMask  = memberPiece - 1
 )
 
-func (l *loader) begin(b *board) {
+func (l *loader) begin(b *standings) {
 	l.rows = slices.Grow(l.rows[:0], b.total)
 	l.members = l.members[:0]
 	l.data = make(map[uint64]json.RawMessage)
@@ -306,7 +426,7 @@ func (l *loader) member(at uint64) string {
 }
 
 // finish builds the ranks of b from the rows.
-func (l *loader) finish(b *board) error {
+func (l *loader) finish(b *standings) error {
 	if b == nil {
 		return nil
 	}

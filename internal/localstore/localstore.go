@@ -117,6 +117,12 @@ type Store struct {
 	closed bool
 
 	committer
+	finisher    *finisher
+	timetable   timetable
+	directories directories
+
+	reading  sync.RWMutex // guards readable, and is held by who reads from it
+	readable *pebble.DB   // where the standings of past seasons are; nil: it is not open
 
 	stop    sync.Once
 	stopped chan struct{} // closed when the committer has ended
@@ -146,10 +152,12 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	s.log = s.opts.Logger
 	s.metrics = newMetrics(s)
 	s.queue.ready = make(chan struct{}, 1)
+	s.finisher = newFinisher(s)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
 	go s.run()
+	go s.finisher.run()
 	return s, nil
 }
 
@@ -218,12 +226,14 @@ func makeDir(under vfs.FS, dir string) error {
 // gets [leaderboard.ErrShuttingDown]. On a disk that hangs, Close waits for it.
 func (s *Store) Close() error {
 	s.stop.Do(func() {
+		s.finisher.close()
 		s.queue.close()
 		<-s.stopped
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
 		s.changes.close()
+		s.timetable.close()
 		s.metrics.unregister(s.opts.Registerer)
 		s.closing = errors.Join(s.closing, s.lock.Close())
 	})

@@ -46,8 +46,9 @@ func newMetrics(s *Store) *metrics {
 	m.collectors = []prometheus.Collector{
 		m.groupOps, m.commit, m.operations, m.failures,
 		gauge("laurel_store_boards", "Boards.", func() float64 { return float64(m.boards.Load()) }),
-		gauge("laurel_store_entries", "Entries of all boards.", func() float64 { return float64(m.entries.Load()) }),
+		gauge("laurel_store_entries", "Entries of all boards in memory: those of current seasons, and of past ones that are not final.", func() float64 { return float64(m.entries.Load()) }),
 		gauge("laurel_store_rank_bytes", "Memory of the ranks of all boards.", func() float64 { return float64(s.rankBytes()) }),
+		gauge("laurel_store_unfinished_seasons", "Past seasons that are not final, and so in memory.", func() float64 { return float64(s.finisher.left()) }),
 		gauge("laurel_store_unacknowledged_boards", "Boards with changes that nobody has acknowledged.", func() float64 { return float64(s.changes.lag()) }),
 		gauge("laurel_store_writable", "Whether writes are taken.", func() float64 {
 			if s.Writable() != nil {
@@ -89,7 +90,8 @@ func (m *metrics) observe(g *group) {
 	m.operations.Add(ops)
 }
 
-// rankBytes returns the memory that the ranks of all boards take.
+// rankBytes returns the memory that the ranks of all boards take, and those of past
+// seasons that are not final.
 func (s *Store) rankBytes() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -98,6 +100,11 @@ func (s *Store) rankBytes() int {
 		b := s.boards[id]
 		b.mu.RLock()
 		total += b.ranks.Bytes()
+		for _, p := range b.past {
+			if p.ranks != nil {
+				total += p.ranks.Bytes()
+			}
+		}
 		b.mu.RUnlock()
 	}
 	return total

@@ -125,7 +125,7 @@ func (g *group) keep(r *request) {
 	plans := g.touched[r.touched[0]:r.touched[1]]
 	r.outcome.Boards = make([]leaderboard.View, len(plans))
 	for i, p := range plans {
-		r.outcome.Boards[i] = leaderboard.View{Board: p.settings, Season: int(p.season), Rev: p.rev, Epoch: g.store.epoch, Total: p.total}
+		r.outcome.Boards[i] = g.store.view(&p.state)
 	}
 	g.keepers = append(g.keepers, r)
 }
@@ -173,21 +173,25 @@ const (
 func (r *request) appendOutcome(dst []byte) []byte {
 	views := r.outcome.Boards
 	switch r.kind {
-	case createBoard:
-		views = []leaderboard.View{{Board: r.board, Season: int(r.plan.board.season), Rev: r.plan.board.rev}}
-	case patchBoard:
-		views = []leaderboard.View{{Board: r.board, Season: int(r.plan.season), Rev: r.rev, Total: r.total}}
+	case createBoard, patchBoard, endSeason:
+		views = []leaderboard.View{r.view}
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(views)))
 	for _, v := range views {
 		dst = appendSized(dst, []byte(v.Board.ID))
-		dst = appendSized(dst, appendState(nil, &state{settings: v.Board, season: uint32(v.Season), rev: v.Rev, total: v.Total}))
+		dst = appendSized(dst, appendState(nil, stateOf(v)))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.outcome.Results)))
 	for i := range r.outcome.Results {
 		dst = appendResult(dst, &r.outcome.Results[i])
 	}
 	return dst
+}
+
+// stateOf returns a state of which the view is v.
+func stateOf(v leaderboard.View) *state {
+	run := leaderboard.Run{Season: v.Season, StartsAt: v.StartsAt, EndsAt: v.EndsAt, Closed: v.Closed}
+	return &state{settings: v.Board, run: run, rev: v.Rev, total: v.Total}
 }
 
 func appendResult(dst []byte, res *leaderboard.Result) []byte {
@@ -255,7 +259,7 @@ func (s *Store) parseOutcome(r *reader) (leaderboard.Outcome, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Boards = append(o.Boards, leaderboard.View{Board: st.settings, Season: int(st.season), Rev: st.rev, Epoch: s.epoch, Total: st.total})
+		o.Boards = append(o.Boards, s.view(&st))
 	}
 	for n := r.uvarint(); n > 0 && r.rest != nil; n-- {
 		o.Results = append(o.Results, r.result())

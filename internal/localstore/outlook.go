@@ -32,7 +32,7 @@ func (g *group) foresee() {
 	for _, r := range g.keepers {
 		for _, p := range g.touched[r.touched[0]:r.touched[1]] {
 			if p.outlook == nil {
-				p.outlook = &outlook{ranks: p.board.ranks, dense: p.settings.RankStyle == leaderboard.Dense}
+				p.outlook = &outlook{ranks: p.season.ranks, dense: p.settings.RankStyle == leaderboard.Dense}
 			}
 		}
 	}

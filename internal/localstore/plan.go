@@ -27,7 +27,9 @@ type group struct {
 	changed  []*boardPlan     // in the order of their last changes, when all is planned
 	touched  []*boardPlan     // of all requests that are batches; each has its part
 	undo     []undo           // of the batch that is being planned
-	garbage  []uint32         // numbers of boards that are deleted
+	garbage  []garbage        // boards that are deleted, and seasons that are not kept
+	ends     []seasonEnd      // of all requests; each has its part
+	finals   []*finalWrite    // parts of final standings
 	names    map[string]*kept // of requests that are carried out once, by onceName
 	keepers  []*request       // those of them whose answers are kept, in their order
 
@@ -38,14 +40,20 @@ type group struct {
 	records     []record
 }
 
-// boardPlan is what a group leaves of a board.
+// boardPlan is what a group leaves of a season of a board.
 type boardPlan struct {
 	state
 	id      string
 	board   *board     // as it is in memory; of a board that is created, what will be there
+	season  *standings // the same of the season
 	before  *boardPlan // what the group in flight leaves of it, if that has a plan of it
 	changed uint64     // when the group changed it last, by its own count; 0: not at all
 	batch   *request   // the batch that was the last to touch it
+
+	// The plan of the board's current season, which counts the changes of all; and that of the
+	// season before it, if there is one.
+	current, last *boardPlan
+	target        *boardPlan // of the current one: the season that batch goes to
 
 	outlook *outlook // if somebody has to know ranks before the commit
 
@@ -111,6 +119,9 @@ func (g *group) reset() {
 	clear(g.undo)
 	clear(g.records)
 	clear(g.keepers)
+	clear(g.ends)
+	clear(g.finals)
+	g.ends, g.finals = g.ends[:0], g.finals[:0]
 	g.keepers = g.keepers[:0]
 	g.outbox.reset()
 	g.requests, g.steps, g.touched, g.undo, g.records = g.requests[:0], g.steps[:0], g.touched[:0], g.undo[:0], g.records[:0]
@@ -125,7 +136,8 @@ func (g *group) newPlan(id string, b *board) *boardPlan {
 	} else {
 		p = &boardPlan{index: make(map[string]int32)}
 	}
-	p.id, p.board, p.state = id, b, b.state
+	p.id, p.board, p.season, p.state = id, b, b.standings, b.state
+	p.current = p
 	g.used = append(g.used, p)
 	g.boards[id] = p
 	return p
@@ -139,7 +151,7 @@ func (g *group) plan(id string) *boardPlan {
 	if f := g.store.flight; f != nil {
 		if before, ok := f.group.boards[id]; ok {
 			p := g.newPlan(id, before.board)
-			p.state, p.before = before.state, before
+			p.state, p.season, p.before = before.state, before.season, before
 			return p
 		}
 	}
@@ -177,11 +189,19 @@ func (g *group) add(r *request) {
 	case deleteBoard:
 		r.err = g.delete(r)
 	case applyBatch:
+		from := len(g.ends)
 		r.err = g.batch(r)
+		r.ends = [2]int{from, len(g.ends)}
 	case recordNote:
 		r.err = g.record(r)
 	case settleMessage:
 		g.settleMessage(r)
+	case endSeason:
+		from := len(g.ends)
+		r.err = g.end(r)
+		r.ends = [2]int{from, len(g.ends)}
+	case writeFinal:
+		r.err = g.final(r.final)
 	}
 	if r.once != "" && r.err == nil {
 		g.keep(r)
@@ -194,13 +214,15 @@ func (g *group) create(r *request) error {
 	if old != nil && !old.deleted {
 		return leaderboard.Errorf(leaderboard.CodeBoardExists, "board %q exists already", id)
 	}
-	s := state{settings: r.board, number: g.store.nextNumber, season: 1, rev: 1}
+	s := state{settings: r.board, run: r.board.FirstRun(r.board.CreatedAt), number: g.store.nextNumber, rev: 1, oldest: 1}
+	s.due = dueOf(&s)
 	g.store.nextNumber++
 	if old != nil {
 		s.rev = old.rev + 1
 	}
 	r.plan = g.newPlan(id, newBoard(s))
 	r.plan.changed = g.tick()
+	r.view = g.store.view(&r.plan.state)
 	return nil
 }
 
@@ -214,9 +236,14 @@ func (g *group) patch(r *request) error {
 		return err
 	}
 	p.settings = settings
+	if r.patch.Seasons != nil {
+		p.run = settings.Reschedule(p.run, r.patch.At)
+		p.due = dueOf(&p.state)
+	}
 	p.rev++
 	p.changed = g.tick()
-	r.plan, r.board, r.rev, r.total = p, settings, p.rev, p.total
+	r.plan, r.board, r.run, r.rev = p, settings, p.run, p.rev
+	r.view = g.store.view(&p.state)
 	return nil
 }
 
@@ -230,7 +257,7 @@ func (g *group) delete(r *request) error {
 	p.total = 0
 	p.changed = g.tick()
 	r.plan, r.rev = p, p.rev
-	g.garbage = append(g.garbage, p.number)
+	g.garbage = append(g.garbage, garbage{number: p.number})
 	return nil
 }
 
@@ -243,18 +270,25 @@ func (g *group) batch(r *request) error {
 		op := &r.batch.Ops[i]
 		if p == nil || p.id != op.Board {
 			p = g.live(op.Board)
-		}
-		if p != nil && p.batch != r {
-			p.batch = r
-			g.touched = append(g.touched, p)
-			if !single {
-				g.remember(p)
+			if p != nil && p.batch != r {
+				p = g.touch(p, op, r, single)
 			}
 		}
-		if err := g.step(p, op, r.batch.At, single); err != nil {
+		target := p
+		var err error
+		if p != nil && p.particular(op) {
+			target, err = g.targetOf(p, op, r)
+		}
+		if err == nil {
+			err = g.step(target, op, r.batch.At, single)
+		}
+		if err != nil {
 			g.rollBack()
 			g.uncount(g.steps[steps:], r.batch.At)
 			g.steps, g.touched = g.steps[:steps], g.touched[:touched]
+			for j := range r.batch.Ops[i:] {
+				g.endIfDue(g.live(r.batch.Ops[i+j].Board), r.batch.At)
+			}
 			return &leaderboard.BatchError{Index: i, Op: *op, Err: err}
 		}
 	}
@@ -326,8 +360,9 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, at time.Time, single bool
 	if !single {
 		g.undo = append(g.undo, undo{plan: p, index: i, cell: *c})
 	}
-	p.rev++
-	p.changed = g.tick()
+	p.current.rev++
+	p.current.changed = g.tick()
+	p.rev, p.changed = p.current.rev, p.current.changed
 	if op.Kind == leaderboard.Remove {
 		p.total--
 		*c = cell{member: c.member, dirty: true}
@@ -367,9 +402,9 @@ func (p *boardPlan) cell(member string) int {
 	if i, ok := p.before.find(member); ok {
 		c = p.before.cells[i]
 		c.dirty = false
-	} else if e, ok := p.board.ranks.Get(member); ok {
+	} else if e, ok := p.season.ranks.Get(member); ok {
 		c.present, c.score, c.seq = true, e.Score, e.Seq
-		c.updated, c.data, c.rev = p.board.updated.get(e.Slot), p.board.data[e.Slot], p.board.entryRev(e)
+		c.updated, c.data, c.rev = p.season.updated.get(e.Slot), p.season.data[e.Slot], p.season.entryRev(e)
 	}
 	p.cells = append(p.cells, c)
 	p.index[member] = int32(len(p.cells) - 1)
@@ -397,29 +432,33 @@ func (g *group) write(b *pebble.Batch, last uint64) error {
 		if p.deleted {
 			continue
 		}
-		for i := range p.cells {
-			if err := g.writeCell(b, p, &p.cells[i]); err != nil {
-				return err
-			}
-		}
-	}
-	for _, number := range g.garbage {
-		g.key = appendGarbageKey(g.key[:0], number)
-		if err := b.Set(g.key, nil, nil); err != nil {
+		if err := g.writeCells(b, p); err != nil {
 			return err
 		}
 	}
 	if err := g.writeOutbox(b); err != nil {
 		return err
 	}
+	if err := g.writeSeasons(b); err != nil {
+		return err
+	}
 	return g.writeNames(b)
+}
+
+func (g *group) writeCells(b *pebble.Batch, p *boardPlan) error {
+	for i := range p.cells {
+		if err := g.writeCell(b, p, &p.cells[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
 	if !c.dirty {
 		return nil
 	}
-	g.key = appendEntryKey(g.key[:0], p.number, p.season, c.member)
+	g.key = appendEntryKey(g.key[:0], p.number, p.state.season(), c.member)
 	if !c.present {
 		return b.Delete(g.key, nil)
 	}
@@ -430,6 +469,9 @@ func (g *group) writeCell(b *pebble.Batch, p *boardPlan, c *cell) error {
 // apply does in memory what is durable now, and fills in what the requests are answered.
 func (g *group) apply() {
 	for _, r := range g.requests {
+		for i := range g.ends[r.ends[0]:r.ends[1]] {
+			g.ends[r.ends[0]+i].apply(g.store)
+		}
 		if r.err != nil || r.outcome.Repeated {
 			r.settle()
 			continue
@@ -445,6 +487,9 @@ func (g *group) apply() {
 			g.applyBatch(r)
 		case recordNote, settleMessage:
 			g.store.applyOutbox(r)
+		case endSeason: // is done
+		case writeFinal:
+			g.store.applyFinal(r.final)
 		}
 		if r.kept != nil {
 			r.kept.answer = r.answer
@@ -463,15 +508,16 @@ func (s *Store) applyCreate(r *request) {
 	i, _ := slices.BinarySearch(s.ids, r.plan.id)
 	s.ids = slices.Insert(s.ids, i, r.plan.id)
 	s.metrics.boards.Store(int64(len(s.ids)))
-	r.view = s.view(b)
+	s.timetable.set(r.plan.id, b.due)
 }
 
 func (s *Store) applyPatch(r *request) {
 	b := r.plan.board
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.settings, b.rev = r.board, r.rev
-	r.view = s.view(b)
+	b.settings, b.run, b.rev = r.board, r.run, r.rev
+	b.due = dueOf(&b.state)
+	s.timetable.set(r.plan.id, b.due)
 }
 
 func (s *Store) applyDelete(r *request) {
@@ -481,8 +527,13 @@ func (s *Store) applyDelete(r *request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.metrics.entries.Add(-int64(b.ranks.Len()))
+	for _, p := range b.past {
+		s.metrics.entries.Add(-int64(p.inMemory()))
+	}
 	b.deleted, b.rev, b.total = true, r.rev, 0
 	b.ranks, b.updated, b.data, b.revs = zset.New(zset.Order{}), column{}, nil, nil
+	b.past, b.due = nil, 0
+	s.timetable.set(r.plan.id, 0)
 	i, _ := slices.BinarySearch(s.ids, r.plan.id)
 	s.ids = slices.Delete(s.ids, i, i+1)
 	s.metrics.boards.Store(int64(len(s.ids)))
@@ -500,7 +551,7 @@ func (g *group) applyBatch(r *request) {
 	}
 	entries := 0
 	for _, p := range plans {
-		entries -= p.board.ranks.Len()
+		entries -= p.season.inMemory()
 	}
 	steps := g.steps[r.steps[0]:r.steps[1]]
 	results, views := make([]leaderboard.Result, len(steps)), make([]leaderboard.View, len(plans))
@@ -508,9 +559,9 @@ func (g *group) applyBatch(r *request) {
 		results[i] = steps[i].apply(r.batch.At.UnixMilli())
 	}
 	for i, p := range plans {
-		views[i] = s.view(p.board)
-		entries += p.board.ranks.Len()
-		p.board.total = p.board.ranks.Len()
+		p.season.total = p.season.ranks.Len()
+		views[i] = s.view(&p.season.state)
+		entries += p.season.inMemory()
 	}
 	s.metrics.entries.Add(int64(entries))
 	for _, p := range plans {
@@ -522,7 +573,7 @@ func (g *group) applyBatch(r *request) {
 }
 
 func (st *step) apply(updated int64) leaderboard.Result {
-	b, member := st.plan.board, st.op.Member
+	b, member := st.plan.season, st.op.Member
 	res := leaderboard.Result{Member: member, Accepted: st.accepted, Reason: st.reason, Rev: st.entryRev}
 	if st.had {
 		res.Previous = b.standing(member, st.was)
@@ -538,5 +589,6 @@ func (st *step) apply(updated int64) leaderboard.Result {
 		res.Current = b.standing(member, st.score)
 	}
 	b.rev = st.rev
+	st.plan.board.rev = st.rev // of whatever season it was
 	return res
 }

@@ -12,20 +12,29 @@ import (
 	"laurel/internal/zset"
 )
 
-// board is a board in memory. The committer alone changes it, under mu, so that
-// the committer itself may read it without. A deleted board stays, for its rev.
+// board is a board in memory: its current season, and those before it. The
+// committer alone changes it, under mu, so that the committer itself may read it
+// without. A deleted board stays, for its rev.
 type board struct {
 	mu sync.RWMutex
+	*standings
+	past    []*past       // the oldest first, without a gap
+	submits *submitCounts // of all seasons; nil until one is counted; the committer's alone
+}
+
+// standings is a season of a board in memory.
+type standings struct {
 	state
 	ranks   *zset.Set
 	updated column                     // by slot: when the entry changed last, in ms
 	data    map[uint32]json.RawMessage // by slot, of those who have some
-	submits *submitCounts              // nil until one is counted; the committer's alone
 	revs    map[uint32]uint64          // by slot: the rev of the last change, of those for whom that is not their Seq
 }
 
-func newBoard(s state) *board {
-	b := &board{state: s, ranks: zset.New(order(s.settings)), data: make(map[uint32]json.RawMessage)}
+func newBoard(s state) *board { return &board{standings: newStandings(s)} }
+
+func newStandings(s state) *standings {
+	b := &standings{state: s, ranks: zset.New(order(s.settings)), data: make(map[uint32]json.RawMessage)}
 	if s.settings.RankStyle == leaderboard.Dense {
 		b.ranks.KeepLevels()
 	}
@@ -51,8 +60,16 @@ func (c *column) set(slot uint32, v int64) {
 
 func (c *column) get(slot uint32) int64 { return c.pieces[slot/pieceLen][slot%pieceLen] }
 
+// inMemory returns how many entries there are in memory.
+func (b *standings) inMemory() int {
+	if b.ranks == nil {
+		return 0 // the standing is on the disk
+	}
+	return b.ranks.Len()
+}
+
 // put gives a member an entry.
-func (b *board) put(member string, score int64, seq, rev uint64, updated int64, data json.RawMessage) {
+func (b *standings) put(member string, score int64, seq, rev uint64, updated int64, data json.RawMessage) {
 	slot := b.ranks.Set(member, score, seq)
 	b.updated.set(slot, updated)
 	if data != nil {
@@ -64,7 +81,7 @@ func (b *board) put(member string, score int64, seq, rev uint64, updated int64, 
 }
 
 // setRev notes the rev of the last change of the entry with a slot.
-func (b *board) setRev(slot uint32, seq, rev uint64) {
+func (b *standings) setRev(slot uint32, seq, rev uint64) {
 	if rev == seq {
 		delete(b.revs, slot)
 		return
@@ -76,7 +93,7 @@ func (b *board) setRev(slot uint32, seq, rev uint64) {
 }
 
 // entryRev returns the rev of the last change of an entry.
-func (b *board) entryRev(e zset.Entry) uint64 {
+func (b *standings) entryRev(e zset.Entry) uint64 {
 	if rev, ok := b.revs[e.Slot]; ok {
 		return rev
 	}
@@ -84,7 +101,7 @@ func (b *board) entryRev(e zset.Entry) uint64 {
 }
 
 // remove takes a member's entry away.
-func (b *board) remove(member string) {
+func (b *standings) remove(member string) {
 	e, ok := b.ranks.Get(member)
 	if !ok {
 		return
@@ -95,7 +112,7 @@ func (b *board) remove(member string) {
 }
 
 // standing returns the place of a member with a score.
-func (b *board) standing(member string, score int64) leaderboard.Standing {
+func (b *standings) standing(member string, score int64) leaderboard.Standing {
 	switch b.settings.RankStyle {
 	case leaderboard.Competition:
 		return leaderboard.Standing{Score: score, Rank: 1 + b.ranks.Better(score)}
@@ -106,18 +123,21 @@ func (b *board) standing(member string, score int64) leaderboard.Standing {
 	return leaderboard.Standing{Score: score, Rank: rank}
 }
 
-func (s *Store) view(b *board) leaderboard.View {
+func (s *Store) view(st *state) leaderboard.View {
 	return leaderboard.View{
-		Board:  b.settings,
-		Season: int(b.season),
-		Rev:    b.rev,
-		Epoch:  s.epoch,
-		Total:  b.ranks.Len(),
+		Board:    st.settings,
+		Season:   st.run.Season,
+		Rev:      st.rev,
+		Epoch:    s.epoch,
+		Total:    st.total,
+		StartsAt: st.run.StartsAt,
+		EndsAt:   st.run.EndsAt,
+		Closed:   st.run.Closed,
 	}
 }
 
 // entry returns an entry; rank is that of the rank style.
-func (b *board) entry(e zset.Entry, rank int) leaderboard.Entry {
+func (b *standings) entry(e zset.Entry, rank int) leaderboard.Entry {
 	return leaderboard.Entry{
 		Member:    e.Member,
 		Score:     e.Score,
@@ -129,14 +149,27 @@ func (b *board) entry(e zset.Entry, rank int) leaderboard.Entry {
 	}
 }
 
-// page returns at most limit entries from an ordinal rank on, as if the board had
-// no more than end.
-func (b *board) page(v leaderboard.View, from, limit, end int) leaderboard.Page {
+// emptyPage returns a page for n entries from an ordinal rank on, which is at least 1.
+func emptyPage(v leaderboard.View, from, limit, end int) (p leaderboard.Page, first, n int) {
 	from = max(from, 1)
-	n := max(min(limit, end-from+1), 0)
-	p := leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, 0, n), More: from+n <= end}
+	n = max(min(limit, end-from+1), 0)
+	return leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, 0, n), More: from+n <= end}, from, n
+}
+
+// rank implements [ranking].
+func (b *standings) rank(member string) (int, bool, error) {
+	rank, ok := b.ranks.Rank(member)
+	return rank, ok, nil
+}
+
+// rankAfter implements [ranking].
+func (b *standings) rankAfter(k zset.Key) (int, error) { return b.ranks.RankAfter(k), nil }
+
+// page implements [ranking].
+func (b *standings) page(v leaderboard.View, from, limit, end int) (leaderboard.Page, error) {
+	p, from, n := emptyPage(v, from, limit, end)
 	if n == 0 {
-		return p
+		return p, nil
 	}
 	style := b.settings.RankStyle
 	var better, level int // of the last entry: how many have a better score, and, by dense ranks, how many such scores there are
@@ -163,7 +196,7 @@ func (b *board) page(v leaderboard.View, from, limit, end int) leaderboard.Page 
 			break
 		}
 	}
-	return p
+	return p, nil
 }
 
 func notFound(id string) error {
@@ -182,26 +215,53 @@ func (s *Store) lookup(id string) (*board, error) {
 	return nil, notFound(id)
 }
 
-// read calls f with a board that nobody changes meanwhile. f must not wait.
-func (s *Store) read(at leaderboard.Ref, f func(*board, leaderboard.View) error) error {
+func seasonNotFound(board string, season int) error {
+	return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", board, season)
+}
+
+// read calls f with a season of a board that nobody changes meanwhile. f must not
+// wait, but for what it asks.
+func (s *Store) read(at leaderboard.Ref, f func(ranking, leaderboard.View) error) error {
 	b, err := s.lookup(at.Board)
 	if err != nil {
 		return err
 	}
 	b.mu.RLock()
-	defer b.mu.RUnlock()
+	if !b.deleted && (at.Season == 0 || at.Season == b.run.Season) {
+		defer b.mu.RUnlock()
+		return f(b.standings, s.view(&b.state))
+	}
+	return s.readPast(b, at, f)
+}
+
+// readPast is read for a season that is not the current one. It gives back the board's
+// mutex, with which it is called.
+func (s *Store) readPast(b *board, at leaderboard.Ref, f func(ranking, leaderboard.View) error) error {
+	locked := true
+	defer func() {
+		if locked {
+			b.mu.RUnlock()
+		}
+	}()
 	if b.deleted {
 		return notFound(at.Board)
 	}
-	if at.Season != 0 && at.Season != int(b.season) {
-		return leaderboard.Errorf(leaderboard.CodeSeasonNotFound, "board %q has no season %d", at.Board, at.Season)
+	p := b.pastSeason(at.Season)
+	if p == nil {
+		return seasonNotFound(at.Board, at.Season)
 	}
-	return f(b, s.view(b))
+	st := p.standings
+	if !p.final {
+		return f(st, s.view(&st.state))
+	}
+	locked = false
+	b.mu.RUnlock()
+	return s.readFinal(at.Board, p, &st.state, func(r ranking) error { return f(r, s.view(&st.state)) })
 }
 
 // Board returns a board as it is now; see [leaderboard.Reader].
 func (s *Store) Board(_ context.Context, id string) (view leaderboard.View, err error) {
-	err = s.read(leaderboard.Ref{Board: id}, func(_ *board, v leaderboard.View) error {
+	err = s.read(leaderboard.Ref{Board: id}, func(_ ranking, v leaderboard.View) error {
 		view = v
 		return nil
 	})
@@ -220,7 +280,7 @@ func (s *Store) Boards(_ context.Context, after string, limit int) ([]leaderboar
 	for i, id := range ids {
 		b := s.boards[id]
 		b.mu.RLock()
-		views[i] = s.view(b)
+		views[i] = s.view(&b.state)
 		b.mu.RUnlock()
 	}
 	return views, nil
@@ -228,35 +288,43 @@ func (s *Store) Boards(_ context.Context, after string, limit int) ([]leaderboar
 
 // Entries returns a page of a board; see [leaderboard.Reader].
 func (s *Store) Entries(_ context.Context, at leaderboard.Ref, r leaderboard.Range) (page leaderboard.Page, err error) {
-	err = s.read(at, func(b *board, v leaderboard.View) error {
+	err = s.read(at, func(b ranking, v leaderboard.View) (err error) {
 		from := min(r.Offset, v.Total) + 1
 		switch {
 		case r.Around != nil:
-			score, err := r.Around.Scaled(b.settings.Decimals)
+			score, err := r.Around.Scaled(v.Board.Decimals)
 			if err != nil {
 				return err
 			}
-			place := b.ranks.RankAfter(zset.Key{Score: score, Seq: math.MaxUint64})
+			place, err := b.rankAfter(zset.Key{Score: score, Seq: math.MaxUint64})
+			if err != nil {
+				return err
+			}
 			from = min(place-r.Limit/2, v.Total-r.Limit+1)
 		case r.After != nil:
-			from = b.ranks.RankAfter(zset.Key{Score: r.After.Score, Seq: r.After.Seq})
+			if from, err = b.rankAfter(zset.Key{Score: r.After.Score, Seq: r.After.Seq}); err != nil {
+				return err
+			}
 		}
-		page = b.page(v, from, r.Limit, r.End(v.Total))
-		return nil
+		page, err = b.page(v, from, r.Limit, r.End(v.Total))
+		return err
 	})
 	return page, err
 }
 
 // Around returns a member and its neighbours; see [leaderboard.Reader].
 func (s *Store) Around(_ context.Context, at leaderboard.Ref, member string, limit int) (page leaderboard.Page, err error) {
-	err = s.read(at, func(b *board, v leaderboard.View) error {
-		rank, ok := b.ranks.Rank(member)
-		if !ok {
+	err = s.read(at, func(b ranking, v leaderboard.View) error {
+		rank, ok, err := b.rank(member)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
 			return memberNotFound(at.Board, member)
 		}
 		from := min(rank-limit/2, v.Total-limit+1)
-		page = b.page(v, from, limit, v.Total)
-		return nil
+		page, err = b.page(v, from, limit, v.Total)
+		return err
 	})
 	return page, err
 }
@@ -267,14 +335,15 @@ func memberNotFound(board, member string) error {
 
 // Lookup returns the entries of members; see [leaderboard.Reader].
 func (s *Store) Lookup(_ context.Context, at leaderboard.Ref, members []string) (page leaderboard.Page, err error) {
-	err = s.read(at, func(b *board, v leaderboard.View) error {
-		page = b.lookup(v, members)
-		return nil
+	err = s.read(at, func(b ranking, v leaderboard.View) (err error) {
+		page, err = b.lookup(v, members)
+		return err
 	})
 	return page, err
 }
 
-func (b *board) lookup(v leaderboard.View, members []string) leaderboard.Page {
+// lookup implements [ranking].
+func (b *standings) lookup(v leaderboard.View, members []string) (leaderboard.Page, error) {
 	page := leaderboard.Page{View: v, Entries: make([]leaderboard.Entry, len(members))}
 	for i, member := range members {
 		page.Entries[i] = leaderboard.Entry{Member: member}
@@ -285,7 +354,7 @@ func (b *board) lookup(v leaderboard.View, members []string) leaderboard.Page {
 			}
 		}
 	}
-	return page
+	return page, nil
 }
 
 // Member looks for a member on boards; see [leaderboard.Reader].
@@ -299,7 +368,7 @@ func (s *Store) Member(_ context.Context, member, after string, limit int) (page
 	for _, id := range ids {
 		b := s.boards[id]
 		b.mu.RLock()
-		if page := b.lookup(s.view(b), []string{member}); page.Entries[0].Rank > 0 {
+		if page, _ := b.lookup(s.view(&b.state), []string{member}); page.Entries[0].Rank > 0 { // in memory, and so without an error
 			pages = append(pages, page)
 		}
 		b.mu.RUnlock()

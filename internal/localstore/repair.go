@@ -45,6 +45,9 @@ func (s *Store) heal() bool {
 			trying = false
 			s.disk = res.disk
 			if res.err == nil {
+				s.setReadable(s.disk.db)
+			}
+			if res.err == nil {
 				s.doubt, s.behind = nil, 0
 				s.trouble.Store(nil)
 				s.log.Info("disk is back, writes are taken", "after", time.Since(start))
@@ -81,6 +84,7 @@ type healed struct {
 // one: as long as one of its writes is still on the way, there must not be another.
 func (s *Store) tryDisk(failed *disk) healed {
 	if failed != nil {
+		s.setReadable(nil)
 		_ = failed.close() // of an error of which we know
 	}
 	if err := s.probe(); err != nil {
@@ -168,19 +172,29 @@ func (s *Store) remembered(key []byte, byNumber map[uint32]*board) ([]byte, erro
 		if err != nil {
 			return nil, err
 		}
-		b := byNumber[number]
-		if b == nil || season != b.season {
+		st := byNumber[number].inSeason(season)
+		if st == nil || st.ranks == nil {
 			return nil, nil
 		}
-		if e, ok := b.ranks.Get(string(member)); ok {
-			return appendEntry(nil, e.Score, e.Seq, b.entryRev(e), b.updated.get(e.Slot), b.data[e.Slot]), nil
+		if e, ok := st.ranks.Get(string(member)); ok {
+			return appendEntry(nil, e.Score, e.Seq, st.entryRev(e), st.updated.get(e.Slot), st.data[e.Slot]), nil
 		}
-	case garbagePrefix:
-		number, err := parseGarbageKey(key)
+	case pastPrefix:
+		number, season, err := parseSeasonKey(key)
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(s.garbage, number) {
+		if b := byNumber[number]; b != nil {
+			if p := b.pastSeason(int(season)); p != nil {
+				return appendPast(nil, &p.state, p.final), nil
+			}
+		}
+	case garbagePrefix:
+		number, season, err := parseSeasonKey(key)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(s.garbage, garbage{number, season}) {
 			return []byte{}, nil
 		}
 	case outboxPrefix:
@@ -189,6 +203,20 @@ func (s *Store) remembered(key []byte, byNumber map[uint32]*board) ([]byte, erro
 		return binary.AppendUvarint(nil, s.acked), nil
 	}
 	return nil, nil
+}
+
+// inSeason returns a season of a board, if there is one.
+func (b *board) inSeason(season uint32) *standings {
+	if b == nil {
+		return nil
+	}
+	if season == b.season() {
+		return b.standings
+	}
+	if p := b.pastSeason(int(season)); p != nil {
+		return p.standings
+	}
+	return nil
 }
 
 // room returns an error if there is too little of it on the disk. A file system
