@@ -11,22 +11,39 @@ import (
 	"laurel/internal/leaderboard"
 )
 
+// InSmallParts has final standings written by a block for each commit from now on, until
+// what is returned is called. No store may be open at either moment.
+func InSmallParts() (restore func()) {
+	was := finalBytes
+	finalBytes = 1
+	return func() { finalBytes = was }
+}
+
+// AwaitFinalOrTrouble is AwaitFinal, but ends when writes are refused, too.
+func AwaitFinalOrTrouble(s *Store) {
+	for s.finisher.busy() && s.Writable() == nil {
+		runtime.Gosched()
+	}
+}
+
 // AwaitFinal waits until all seasons are final but those that may get late scores, or until
 // the store is closed.
 func AwaitFinal(s *Store) {
-	for f := s.finisher; ; runtime.Gosched() {
-		f.mu.Lock()
-		busy := len(f.of) > len(f.waiting)
-		f.mu.Unlock()
-		select {
-		case <-f.quit:
-			return
-		default:
-		}
-		if !busy {
-			return
-		}
+	for s.finisher.busy() {
+		runtime.Gosched()
 	}
+}
+
+// busy reports whether there are seasons that could be final, and are not.
+func (f *finisher) busy() bool {
+	select {
+	case <-f.quit:
+		return false
+	default:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.of) > len(f.waiting)
 }
 
 // Unfinished returns how many seasons are not final.

@@ -111,7 +111,7 @@ func (f faulty) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCat
 type deed func(ctx context.Context, s leaderboard.Store) error
 
 // workload is a sequence of writes that uses every kind of them, deletes boards
-// that have entries and creates them again, and is large enough for the
+// that have entries and creates them again, ends seasons, and is large enough for the
 // database to change to a new log and to flush.
 func workload(rng *rand.Rand) []deed {
 	clock := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
@@ -139,7 +139,22 @@ func workload(rng *rand.Rand) []deed {
 		}
 		return op
 	}
+	season := 1 // of "s"
+	end := func() deed {
+		season++
+		end := leaderboard.End{Season: season - 1, At: clock}
+		return func(ctx context.Context, s leaderboard.Store) error {
+			_, _, err := s.ChangeBoard(ctx, leaderboard.BoardChange{ID: "s", End: &end})
+			return err
+		}
+	}
+	late := func() leaderboard.Op {
+		op := submit("s")
+		op.Season = season - 1
+		return op
+	}
 	deeds := []deed{
+		create(leaderboard.Board{ID: "s", RankStyle: leaderboard.Dense, Seasons: leaderboard.Seasons{Cron: "@hourly", Grace: 60_000, Keep: 2}}),
 		create(leaderboard.Board{ID: "a"}),
 		create(leaderboard.Board{ID: "b", Policy: leaderboard.Latest, Order: leaderboard.Ascending}),
 		create(leaderboard.Board{ID: "c", Policy: leaderboard.Best, Ties: leaderboard.LatestTie}),
@@ -153,6 +168,14 @@ func workload(rng *rand.Rand) []deed {
 			}
 			deeds = append(deeds, apply(many...))
 		}
+		var many []leaderboard.Op
+		for i := range 300 { // two blocks of a final standing
+			many = append(many, leaderboard.Op{Kind: leaderboard.Set, Board: "s", Member: fmt.Sprintf("m%d", i), Score: leaderboard.ScaledDecimal(int64(i*7%31), 0)})
+		}
+		deeds = append(deeds, apply(many...), end(), apply(late(), late()), apply(submit("s"), submit("a")), apply(late()))
+		clock = clock.Add(2 * time.Hour)
+		season++
+		deeds = append(deeds, apply(submit("b"), submit("s"), submit("s")), end(), apply(late(), submit("a")), end())
 		top := 10 + round
 		deeds = append(deeds,
 			apply(leaderboard.Op{Kind: leaderboard.Set, Board: "a", Member: "gone", Score: leaderboard.ScaledDecimal(5, 0)}),
@@ -207,9 +230,17 @@ func readOutbox(ctx context.Context, s leaderboard.Store) (c content, err error)
 	return content{fmt.Sprintf("note %d %s", note.Version, note.Text), fmt.Sprintf("%d wait, the oldest are %+v", w.Queued, w.Oldest)}, err
 }
 
-// content is all that can be read from a store, but for its epoch: a line for
-// each board and each entry.
+// content is all that can be read from a store, but for its epoch: a text for each
+// season of each board, or [unread].
 type content []string
+
+// unread stands for a season that cannot be read while the disk is broken.
+const unread = "unread"
+
+// equal compares what is there with what should be.
+func (c content) equal(got content) bool {
+	return slices.EqualFunc(c, got, func(want, got string) bool { return want == got || got == unread })
+}
 
 func read(ctx context.Context, s leaderboard.Store) (content, error) {
 	boards, err := s.Boards(ctx, "", leaderboard.MaxLimit)
@@ -217,21 +248,42 @@ func read(ctx context.Context, s leaderboard.Store) (content, error) {
 		return nil, err
 	}
 	var c content
-	for _, v := range boards {
-		page, err := s.Entries(ctx, leaderboard.Ref{Board: v.Board.ID}, leaderboard.Range{Limit: leaderboard.MaxLimit})
+	for _, b := range boards {
+		seasons, err := s.Seasons(ctx, b.Board.ID)
 		if err != nil {
 			return nil, err
 		}
-		if page.Rev != v.Rev || page.Total != len(page.Entries) {
-			return nil, fmt.Errorf("page of %q has rev %d and %d entries of %d; the board has rev %d", v.Board.ID, page.Rev, len(page.Entries), page.Total, v.Rev)
+		if len(seasons) == 0 || seasons[0].Rev != b.Rev {
+			return nil, fmt.Errorf("seasons of %q: %+v; the board has rev %d", b.Board.ID, seasons, b.Rev)
 		}
-		c = append(c, fmt.Sprintf("%+v, season %d, rev %d, total %d", v.Board, v.Season, v.Rev, v.Total))
-		for _, e := range page.Entries {
-			c = append(c, fmt.Sprintf("  %d %s %d, seq %d, at %v, %s", e.Rank, e.Member, e.Score, e.Seq, e.UpdatedAt.UTC(), e.Data))
+		for _, v := range seasons {
+			text, err := readSeason(ctx, s, v)
+			if errors.Is(err, leaderboard.ErrStorageUnavailable) && v.Closed && s.Writable() != nil {
+				text, err = unread, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			c = append(c, text)
 		}
 	}
 	outbox, err := readOutbox(ctx, s)
 	return append(c, outbox...), err
+}
+
+func readSeason(ctx context.Context, s leaderboard.Store, v leaderboard.View) (string, error) {
+	page, err := s.Entries(ctx, leaderboard.Ref{Board: v.Board.ID, Season: v.Season}, leaderboard.Range{Limit: leaderboard.MaxLimit})
+	if err != nil {
+		return "", err
+	}
+	if page.Rev != v.Rev || page.Total != len(page.Entries) {
+		return "", fmt.Errorf("page of %q has rev %d and %d entries of %d; the board has rev %d", v.Board.ID, page.Rev, len(page.Entries), page.Total, v.Rev)
+	}
+	text := fmt.Appendf(nil, "%+v, season %d, rev %d, total %d, from %v to %v, closed %t\n", v.Board, v.Season, v.Rev, v.Total, v.StartsAt, v.EndsAt, v.Closed)
+	for _, e := range page.Entries {
+		text = fmt.Appendf(text, "  %d %s %d, better %d, seq %d, rev %d, at %v, %s\n", e.Rank, e.Member, e.Score, e.Better, e.Seq, e.Rev, e.UpdatedAt.UTC(), e.Data)
+	}
+	return string(text), nil
 }
 
 // untold returns the changes that are not acknowledged, as board to rev.
@@ -240,7 +292,7 @@ func untold(ctx context.Context, s leaderboard.Store, expected int) (map[string]
 	if expected == 0 {
 		return told, nil
 	}
-	changes, _, err := s.Changes(ctx, "", leaderboard.MaxLimit)
+	changes, _, err := s.Changes(ctx, "", 1<<20) // the model tells of each change
 	for _, c := range changes {
 		told[c.Board] = c.Rev
 	}
@@ -288,8 +340,8 @@ func (h *history) verify(ctx context.Context, s leaderboard.Store, acked int) (i
 		return 0, err
 	}
 	n := acked
-	if !slices.Equal(h.contents[n], got) {
-		if n++; n == len(h.contents) || !slices.Equal(h.contents[n], got) {
+	if !h.contents[n].equal(got) {
+		if n++; n == len(h.contents) || !h.contents[n].equal(got) {
 			return 0, fmt.Errorf("what is there is neither what was acknowledged nor that and the next (-acknowledged +there):\n%s",
 				cmp.Diff([]string(h.contents[acked]), []string(got)))
 		}
@@ -325,6 +377,7 @@ type crash struct {
 // and none, all or some of what is not. Each must open with everything that was
 // acknowledged, and nothing half done.
 func TestCrashAtEverySyncPoint(t *testing.T) {
+	t.Cleanup(localstore.InSmallParts())
 	rng := seed(t)
 	h := newHistory(t, rng)
 	mem := vfs.NewCrashableMem()
@@ -372,6 +425,7 @@ func TestCrashAtEverySyncPoint(t *testing.T) {
 			t.Fatalf("deed %d: %v", i, err)
 		}
 		acked.Add(1)
+		localstore.AwaitFinal(s)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -382,7 +436,7 @@ func TestCrashAtEverySyncPoint(t *testing.T) {
 		t.Fatalf("%d syncs for %d deeds", syncs, len(h.deeds))
 	}
 
-	later := 0
+	later, between := 0, 0
 	for _, c := range crashes {
 		s, err := localstore.Open(t.Context(), dataDir, options(c.fs, newEvents()))
 		if err != nil {
@@ -391,6 +445,13 @@ func TestCrashAtEverySyncPoint(t *testing.T) {
 		n, err := h.verify(t.Context(), s, c.acked)
 		if err != nil {
 			t.Errorf("after a crash at %s, with %d deeds acknowledged: %v", c.op, c.acked, err)
+		}
+		if unfinished := localstore.Unfinished(s); unfinished > 0 {
+			between++
+			localstore.AwaitFinal(s)
+			if got, err := h.verify(t.Context(), s, n); err != nil || got != n {
+				t.Errorf("after a crash at %s, once seasons are final: %d deeds of %d, %v", c.op, got, n, err)
+			}
 		}
 		later += n - c.acked
 		if n < len(h.deeds) {
@@ -405,6 +466,10 @@ func TestCrashAtEverySyncPoint(t *testing.T) {
 			t.Errorf("close after a crash at %s: %v", c.op, err)
 		}
 	}
+	if between == 0 {
+		t.Error("no crash was between the end of a season and its being final")
+	}
+	t.Logf("%d crashes while seasons were not final", between)
 	if later == 0 {
 		t.Error("no crash left a deed that was not acknowledged: no crash was between a write and its acknowledgement")
 	}
@@ -439,6 +504,7 @@ func (b *broken) String() string { return "broken" }
 // behind, reads go on, and when the disk is well again the store goes on by
 // itself. In every third run the process ends instead, before the disk is well.
 func TestFailureOfEveryChange(t *testing.T) {
+	t.Cleanup(localstore.InSmallParts())
 	rng := seed(t)
 	h := newHistory(t, rng)
 	mem := vfs.NewMem()
@@ -452,6 +518,7 @@ func TestFailureOfEveryChange(t *testing.T) {
 		if err := do(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
+		localstore.AwaitFinal(s)
 	}
 	all := whole.count.Load()
 	if err := s.Close(); err != nil {
@@ -506,6 +573,9 @@ func failAt(t *testing.T, h *history, n int64, rng *rand.Rand) (op *errorfs.Op, 
 		err := h.deeds[done](ctx, s)
 		if err == nil {
 			done++
+			if n%4 > 0 { // else what is in the background goes on as it likes
+				localstore.AwaitFinalOrTrouble(s)
+			}
 			continue
 		}
 		if disk.fired.Load() == nil || !errors.Is(err, leaderboard.ErrStorageUnavailable) {
@@ -567,8 +637,11 @@ func failAt(t *testing.T, h *history, n int64, rng *rand.Rand) (op *errorfs.Op, 
 	if s, err = localstore.Open(ctx, dataDir, options(disk.mem, e)); err != nil {
 		fatalf("open again: %v", err)
 	}
-	if got, err := h.verify(ctx, s, done); err != nil || got != done {
-		fatalf("opened again: %d deeds, %v", got, err)
+	for range 2 {
+		if got, err := h.verify(ctx, s, done); err != nil || got != done {
+			fatalf("opened again: %d deeds, %v", got, err)
+		}
+		localstore.AwaitFinal(s)
 	}
 	if err := s.Close(); err != nil {
 		fatalf("close again: %v", err)

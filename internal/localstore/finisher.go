@@ -18,8 +18,9 @@ import (
 const clockSlack = time.Minute
 
 // finalBytes is about how much of a final standing is written with one commit. A group that
-// has such a part takes a little longer, and those who wait for the next one too.
-const finalBytes = 64 << 10
+// has such a part takes a little longer, and those who wait for the next one too. Tests
+// have less.
+var finalBytes = 64 << 10
 
 // finisher makes past seasons final, one after the other: it writes their standings
 // from memory to the disk, in parts that the committer commits together with what else
