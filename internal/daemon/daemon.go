@@ -35,6 +35,7 @@ import (
 	"laurel/internal/redisconn"
 	"laurel/internal/redisstore"
 	"laurel/internal/telemetry"
+	"laurel/internal/timekeeper"
 	"laurel/web"
 )
 
@@ -126,10 +127,11 @@ type Daemon struct {
 	newKey   string
 	registry *prometheus.Registry
 
-	store    store
-	service  *leaderboard.Service
-	realtime *realtime.Realtime
-	feed     *feed.Feed
+	store      store
+	service    *leaderboard.Service
+	timekeeper *timekeeper.Timekeeper
+	realtime   *realtime.Realtime
+	feed       *feed.Feed
 
 	consumer  *centrifugo.Consumer  // nil if there is none
 	publisher *centrifugo.Publisher // nil if there is none
@@ -177,6 +179,8 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.service = leaderboard.NewService(d.store, leaderboard.ServiceOptions{NoAutoCreate: d.opts.NoAutoCreate})
+	d.timekeeper = timekeeper.New(d.service, d.log.With("part", "timekeeper"))
+	d.timekeeper.CatchUp(ctx) // seasons that ended while nobody was running, before anybody reads
 	// A key is made when all that is likely to fail has not: nobody would see it.
 	keys, made, err := auth.Ensure(ctx, keeper, d.opts.APIKey)
 	if err != nil {
@@ -273,6 +277,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		part(&connections, "debug listener", func() error { return serve(d.debug, d.debugOn) })
 	}
 	part(&feeds, "feed", func() error { return d.feed.Run(feeding) })
+	feeds.Go(func() { d.timekeeper.Run(feeding) })
 	if d.publisher != nil {
 		feeds.Go(func() { d.publisher.Run(feeding, d.store) })
 	}

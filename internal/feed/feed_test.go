@@ -737,7 +737,7 @@ func converge(t *testing.T, rng *rand.Rand) {
 		case action < 3:
 			err = w.service.DeleteBoard(t.Context(), board)
 		case action < 10:
-			_, err = w.service.Remove(t.Context(), board, member)
+			_, err = w.service.Remove(t.Context(), leaderboard.Ref{Board: board}, member)
 		case action < 13:
 			top := 1 + score&3
 			_, err = w.service.PatchBoard(t.Context(), board, leaderboard.Patch{Top: &top})

@@ -58,10 +58,12 @@ type Submission struct {
 	Score  Decimal
 	Data   json.RawMessage // nil keeps what the entry has, null removes it, an object replaces it
 	If     Condition       // what must hold of the entry; else [ErrEntryChanged]
+	Season int             // 1-based, which the score was made in; 0: the current one
 }
 
+// op returns the operation that a submission is.
 func (sub *Submission) op(board string, kind Kind) Op {
-	return Op{Board: board, Kind: kind, Member: sub.Member, Score: sub.Score, Data: sub.Data, If: sub.If}
+	return Op{Board: board, Kind: kind, Member: sub.Member, Score: sub.Score, Data: sub.Data, If: sub.If, Season: sub.Season}
 }
 
 // BoardSubmission is a score that a member made on one of many boards.
@@ -97,6 +99,7 @@ func (s *Service) PatchBoard(ctx context.Context, id string, p Patch) (View, err
 	if err := ValidateBoardID(id); err != nil {
 		return View{}, err
 	}
+	p.At = s.now()
 	if s.once != nil {
 		return s.change(ctx, BoardChange{ID: id, Patch: &p})
 	}
@@ -113,6 +116,29 @@ func (s *Service) DeleteBoard(ctx context.Context, id string) error {
 		return err
 	}
 	return s.store.DeleteBoard(ctx, id)
+}
+
+// EndSeason ends the current season of a board, if it is the one with this number or if
+// that is 0; see [End]. It returns the season that is the current one then.
+func (s *Service) EndSeason(ctx context.Context, board string, season int) (View, error) {
+	return s.end(ctx, board, End{Season: season, At: s.now()})
+}
+
+// EndDue ends the current season of a board if it is due.
+func (s *Service) EndDue(ctx context.Context, board string) (View, error) {
+	return s.end(ctx, board, End{At: s.now(), Due: true})
+}
+
+func (s *Service) end(ctx context.Context, board string, end End) (View, error) {
+	if err := ValidateBoardID(board); err != nil {
+		return View{}, err
+	}
+	change := BoardChange{ID: board, End: &end}
+	if s.once != nil {
+		return s.change(ctx, change)
+	}
+	view, _, err := s.store.ChangeBoard(ctx, change)
+	return view, err
 }
 
 // Submit applies the board's policy to submissions in their order, all or none.
@@ -162,14 +188,14 @@ func (s *Service) SetAll(ctx context.Context, board string, submissions []Submis
 
 // Remove takes a member off a board. It returns [ErrBoardNotFound] or
 // [ErrMemberNotFound].
-func (s *Service) Remove(ctx context.Context, board, member string) (Outcome, error) {
-	return s.RemoveIf(ctx, board, member, Condition{})
+func (s *Service) Remove(ctx context.Context, at Ref, member string) (Outcome, error) {
+	return s.RemoveIf(ctx, at, member, Condition{})
 }
 
 // RemoveIf is Remove under a condition; if that does not hold, it returns
 // [ErrEntryChanged].
-func (s *Service) RemoveIf(ctx context.Context, board, member string, condition Condition) (Outcome, error) {
-	return s.apply(ctx, "", []Op{{Board: board, Kind: Remove, Member: member, If: condition}})
+func (s *Service) RemoveIf(ctx context.Context, at Ref, member string, condition Condition) (Outcome, error) {
+	return s.apply(ctx, "", []Op{{Board: at.Board, Kind: Remove, Member: member, If: condition, Season: at.Season}})
 }
 
 // apply carries out operations, under a name unless that is empty.
@@ -249,7 +275,33 @@ func checkAll(ops []Op) error {
 			return &BatchError{Index: i, Op: ops[i], Err: err}
 		}
 	}
+	return checkSeasons(ops)
+}
+
+// checkSeasons refuses a batch in which a board is meant in two of its seasons.
+func checkSeasons(ops []Op) error {
+	var seasons map[string]int
+	for i, op := range ops {
+		first := ops[0]
+		if op.Board == first.Board {
+			if op.Season != first.Season {
+				return mixedSeasons(i, op)
+			}
+			continue
+		}
+		if season, ok := seasons[op.Board]; ok && season != op.Season {
+			return mixedSeasons(i, op)
+		}
+		if seasons == nil {
+			seasons = make(map[string]int)
+		}
+		seasons[op.Board] = op.Season
+	}
 	return nil
+}
+
+func mixedSeasons(i int, op Op) error {
+	return &BatchError{Index: i, Op: op, Err: Errorf(CodeMixedSeasons, "the request means two seasons of board %q; send it in two", op.Board)}
 }
 
 // check validates an operation and compacts its data.
@@ -259,6 +311,9 @@ func check(op *Op) error {
 	}
 	if err := ValidateMember(op.Member); err != nil {
 		return err
+	}
+	if op.Season < 0 {
+		return seasonNotFound(op.Board, op.Season)
 	}
 	var err error
 	op.Data, err = CompactData(op.Data)
@@ -276,6 +331,19 @@ func (s *Service) Board(ctx context.Context, id string) (View, error) {
 		return View{}, err
 	}
 	return s.store.Board(ctx, id)
+}
+
+// Seasons returns the seasons of a board that are kept; see [Reader].
+func (s *Service) Seasons(ctx context.Context, board string) ([]View, error) {
+	if err := ValidateBoardID(board); err != nil {
+		return nil, err
+	}
+	return s.store.Seasons(ctx, board)
+}
+
+// Due returns at most limit boards whose season is due now; see [Reader].
+func (s *Service) Due(ctx context.Context, limit int) (boards []string, next time.Time, err error) {
+	return s.store.Due(ctx, s.now(), limit)
 }
 
 // Boards returns at most limit boards whose ids are above after.

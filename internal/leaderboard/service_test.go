@@ -134,10 +134,10 @@ func TestServiceSetsAndRemoves(t *testing.T) {
 			t.Errorf("Set = %+v, %v, want a score of 5", outcome, err)
 		}
 	}
-	if outcome, err := s.Remove(t.Context(), "race", "alice"); err != nil || outcome.Boards[0].Total != 0 {
+	if outcome, err := s.Remove(t.Context(), leaderboard.Ref{Board: "race"}, "alice"); err != nil || outcome.Boards[0].Total != 0 {
 		t.Errorf("Remove = %+v, %v, want an empty board", outcome, err)
 	}
-	_, err := s.Remove(t.Context(), "race", "alice")
+	_, err := s.Remove(t.Context(), leaderboard.Ref{Board: "race"}, "alice")
 	wantCode(t, "Remove again", err, leaderboard.CodeMemberNotFound)
 }
 
@@ -212,7 +212,7 @@ func TestServiceCreatesNoBoard(t *testing.T) {
 			return err
 		}},
 		"to remove a member from it": {auto, leaderboard.CodeBoardNotFound, func(s *leaderboard.Service) error {
-			_, err := s.Remove(t.Context(), "race", "alice")
+			_, err := s.Remove(t.Context(), leaderboard.Ref{Board: "race"}, "alice")
 			return err
 		}},
 		"for more decimals than it would have": {auto, leaderboard.CodeTooManyDecimals, func(s *leaderboard.Service) error {
@@ -351,10 +351,10 @@ func TestServiceRefusesWhatIsNotValid(t *testing.T) {
 			_, err := s.Submit(ctx, bad.Board, []leaderboard.Submission{points(t, "alice", "5")})
 			return err
 		}},
-		{"Remove", leaderboard.CodeInvalidBoard, func() error { _, err := s.Remove(ctx, bad.Board, "alice"); return err }},
+		{"Remove", leaderboard.CodeInvalidBoard, func() error { _, err := s.Remove(ctx, leaderboard.Ref{Board: bad.Board}, "alice"); return err }},
 
 		{"Set for no member", leaderboard.CodeInvalidMember, func() error { _, err := s.Set(ctx, "race", points(t, "", "5")); return err }},
-		{"Remove of a member", leaderboard.CodeInvalidMember, func() error { _, err := s.Remove(ctx, "race", "\x00"); return err }},
+		{"Remove of a member", leaderboard.CodeInvalidMember, func() error { _, err := s.Remove(ctx, leaderboard.Ref{Board: "race"}, "\x00"); return err }},
 		{"Around a member", leaderboard.CodeInvalidMember, func() error { _, err := s.Around(ctx, race, "\n", 1); return err }},
 		{"Lookup of members", leaderboard.CodeInvalidMember, func() error { _, err := s.Lookup(ctx, race, "alice", "\xff"); return err }},
 		{"Entry of a member", leaderboard.CodeInvalidMember, func() error { _, err := s.Entry(ctx, race, ""); return err }},
