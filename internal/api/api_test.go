@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type server struct {
 	store    *storetest.Model
 	registry *prometheus.Registry
 	log      *bytes.Buffer // to be read when no request is under way
+	passed   atomic.Int64  // nanoseconds since clock
 }
 
 // clock is what the boards of the tests are stamped with.
@@ -40,7 +42,7 @@ var clock = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 func newServer(tb testing.TB, change ...func(*Options)) *server {
 	tb.Helper()
 	s := &server{t: tb, key: auth.NewKey(), store: storetest.NewModel(), registry: prometheus.NewRegistry(), log: &bytes.Buffer{}}
-	service := leaderboard.NewService(s.store, leaderboard.ServiceOptions{Now: func() time.Time { return clock }})
+	service := leaderboard.NewService(s.store, leaderboard.ServiceOptions{Now: func() time.Time { return clock.Add(time.Duration(s.passed.Load())) }})
 	opts := Options{Log: slog.New(slog.NewTextHandler(s.log, nil)), Registerer: s.registry, Version: "test"}
 	for _, c := range change {
 		c(&opts)

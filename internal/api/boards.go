@@ -61,10 +61,19 @@ func (a *API) getBoard(x *exchange) (board, error) {
 	if err != nil {
 		return board{}, err
 	}
-	if season != 0 && season != view.Season {
-		return board{}, noSeason(x.board(), strconv.Itoa(season))
+	if season == 0 || season == view.Season {
+		return boardOf(view), nil
 	}
-	return boardOf(view), nil
+	kept, err := a.service.Seasons(x.r.Context(), x.board())
+	if err != nil {
+		return board{}, err
+	}
+	for _, past := range kept {
+		if past.Season == season {
+			return boardOf(past), nil
+		}
+	}
+	return board{}, noSeason(x.board(), strconv.Itoa(season))
 }
 
 func (a *API) patchBoard(x *exchange, body *boardPatch) (board, error) {

@@ -24,24 +24,41 @@ func (a *API) submit(x *exchange, body *submissions) (outcome, error) {
 		}
 		body.list[0].If = given
 	}
+	season, err := seasonOf(x.board(), x.query.Get("season"))
+	if err != nil {
+		return outcome{}, err
+	}
+	if season != 0 {
+		for i := range body.list {
+			body.list[i].Season = season
+		}
+	}
 	return outcomeFrom(a.writer(x).Submit(x.r.Context(), x.board(), body.list))
 }
 
 func (a *API) putEntry(x *exchange, body *newScore) (outcome, error) {
-	given, err := x.condition()
+	condition, err := x.condition()
 	if err != nil {
 		return outcome{}, err
 	}
-	set := submission{Member: x.member(), Score: body.Score, Data: body.Data, IfRev: givenRev{given}}
-	return outcomeFrom(a.writer(x).Set(x.r.Context(), x.board(), set.submission()))
+	given := submission{Member: x.member(), Score: body.Score, Data: body.Data, IfRev: givenRev{condition}}
+	set := given.submission()
+	if set.Season, err = seasonOf(x.board(), x.query.Get("season")); err != nil {
+		return outcome{}, err
+	}
+	return outcomeFrom(a.writer(x).Set(x.r.Context(), x.board(), set))
 }
 
 func (a *API) deleteEntry(x *exchange) (outcome, error) {
-	given, err := x.condition()
+	condition, err := x.condition()
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcomeFrom(a.writer(x).RemoveIf(x.r.Context(), x.board(), x.member(), given))
+	season, err := seasonOf(x.board(), x.query.Get("season"))
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcomeFrom(a.writer(x).RemoveIf(x.r.Context(), leaderboard.Ref{Board: x.board(), Season: season}, x.member(), condition))
 }
 
 func outcomeFrom(o leaderboard.Outcome, err error) (outcome, error) {

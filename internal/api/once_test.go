@@ -40,6 +40,7 @@ func TestWritesWithAKeyCountOnce(t *testing.T) {
 		{"POST", "/v1/members/a/scores", `{"scores":[{"board":"b","score":5},{"board":"c","score":1}]}`, `{"scores":[{"board":"b","score":5}]}`},
 		{"PUT", "/v1/leaderboards/b/entries/a", `{"score":3}`, `{"score":4}`},
 		{"DELETE", "/v1/leaderboards/b/entries/a", "", ""},
+		{"POST", "/v1/leaderboards/b/seasons", `{"season":1}`, `{}`},
 		{"DELETE", "/v1/leaderboards/b", "", ""},
 	} {
 		tested++

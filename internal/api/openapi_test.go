@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -156,7 +157,7 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 			t.Errorf("schema %s has no properties", name)
 		}
 		closed := schema["additionalProperties"] == false
-		request := slices.Contains([]string{"NewBoard", "BoardPatch", "Submission", "ImportLine", "Batch", "NewScore", "BoardSubmission", "BoardScore", "AcrossBatch", "MemberBatch", "Lookup"}, name)
+		request := slices.Contains([]string{"NewBoard", "BoardPatch", "Submission", "ImportLine", "Batch", "NewScore", "BoardSubmission", "BoardScore", "AcrossBatch", "MemberBatch", "Lookup", "EndSeason"}, name)
 		if closed != request {
 			t.Errorf("schema %s is closed: %v", name, closed)
 		}
@@ -244,6 +245,18 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		`POST /v1/leaderboards/b/scores {"member":"a","score":-100}`,
 		`PUT /v1/leaderboards/b/entries/a {"score":99.9}`,
 		`PUT /v1/leaderboards/b/entries/a {"score":0.25}`,
+		`POST /v1/leaderboards/b/seasons {}`,
+		`POST /v1/leaderboards/b/seasons {"season":1}`,
+		`POST /v1/leaderboards/b/seasons {"season":9}`,
+		`GET /v1/leaderboards/b/seasons`,
+		`GET /v1/leaderboards/no/seasons`,
+		`GET /v1/leaderboards/b?season=1`,
+		`GET /v1/leaderboards/b/entries?season=1`,
+		`PATCH /v1/leaderboards/b {"seasons":{"cron":"@daily"}}`,
+		`POST /v1/leaderboards/b/scores?season=1 {"member":"a","score":1}`,
+		`PUT /v1/leaderboards/b/entries/a?season=1 {"score":1}`,
+		`DELETE /v1/leaderboards/b/entries/a?season=1`,
+		`POST /v1/leaderboards/b/scores {"submissions":[{"member":"a","score":1.5},{"member":"c","score":-2},{"member":"d","score":0}]}`,
 		`GET /v1/leaderboards?limit=1`,
 		`GET /v1/leaderboards?limit=0`,
 		`GET /v1/leaderboards/b`,
@@ -443,6 +456,12 @@ func valuesOf(s *huma.Schema) []any {
 		return []any{0, -7, 1e3, nil}
 	case s.Type == huma.TypeNumber:
 		return []any{0, -7, 1e3}
+	case s.Properties["cron"] != nil:
+		at := "2030-01-31T12:00:00+01:00"
+		return []any{
+			map[string]any{"cron": "@daily", "time_zone": "Europe/Berlin", "grace_ms": 5, "keep": 6},
+			map[string]any{"every": "36h", "from": at}, map[string]any{"starts_at": at}, map[string]any{"ends_at": at}, map[string]any{}, nil,
+		}
 	case s.Type == huma.TypeObject:
 		return []any{map[string]any{}, map[string]any{"a": map[string]any{"b": []any{1, nil}}}, nil}
 	case s.MaxLength != nil:
@@ -520,7 +539,8 @@ func TestThePageShowsTheDocument(t *testing.T) {
 func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	data := storedData(`{"x":[1,"é"]}`)
 	at := timestamp{clock}
-	position := Position{Board: "b", Season: 2, Rev: 1<<53 - 1, Epoch: "e", Total: 3}
+	span := Span{at, timestamp{clock.Add(time.Hour)}, timestamp{clock.Add(2 * time.Hour)}, true}
+	position := Position{Board: "b", Season: 2, Rev: 1<<53 - 1, Epoch: "e", Total: 3, Span: span}
 	one := entry{Member: "a \"<&\u2028\x7f☃", Score: score{-1250, 2}, Rank: 7, Data: data, UpdatedAt: at, EntryRev: 9}
 	limit := func(text string) scoreBound {
 		d, err := leaderboard.ParseDecimal(text)
@@ -529,13 +549,15 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		}
 		return scoreBound{leaderboard.BoundOf(d)}
 	}
-	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, limit("-0.5"), limit("1e3"), limit("2"), 30, "scores", at, 1, 2, "e", 3}
+	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, limit("-0.5"), limit("1e3"), limit("2"), 30, seasons{"0 0 * * *", "2h", at, "UTC", at, at, 5, 6}, "scores", at, 1, 2, "e", 3, span}
 	done := result{"a", true, "not_better", nullScore{score{5, 1}, true}, 4, nullScore{score{-3, 0}, true}, 5, 9}
 	for _, a := range []answer{
 		full,
 		board{},
 		boardList{[]board{full, full}, "next"},
 		boardList{Leaderboards: []board{}},
+		seasonList{[]board{full, {}}},
+		seasonList{Seasons: []board{}},
 		outcome{[]result{done, {}}, position},
 		outcome{Results: []result{}},
 		acrossOutcome{[]boardResult{{"b", done}, {}}, []Position{position, {}}},
@@ -571,7 +593,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 	for _, r := range routes() {
 		answers[r.answer] = true
 	}
-	if len(answers) != 13 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
+	if len(answers) != 14 { // with noContent, and nil for what is not JSON; a new type belongs in the list above
 		t.Errorf("the routes have %d types of answers", len(answers))
 	}
 }

@@ -31,6 +31,7 @@ type Settings struct {
 	MaxScore  *givenBound            `json:"max_score,omitempty" nullable:"true" doc:"A submission or correction that would leave its member above this is refused; null: none"`
 	MaxStep   *givenBound            `json:"max_step,omitempty" nullable:"true" exclusiveMinimum:"0" doc:"A submission that would move a score by more than this, up or down, is refused. The first score of a member counts from 0 if the policy is sum, and else not at all; null: none"`
 	Submits   *int                   `json:"submits_per_minute,omitempty" minimum:"0" maximum:"10000" doc:"How many submissions of one member are carried out in a minute of the clock; the next is refused. 0: any number"`
+	Seasons   *givenSeasons          `json:"seasons,omitempty" nullable:"true" doc:"When seasons begin and end; replaces the whole setting. Null: when somebody says so"`
 	ZSet      *string                `json:"zset,omitempty" minLength:"0" maxLength:"512" doc:"The key of a sorted set in Redis that another program writes and that the board shows. The board itself is read-only then. Needs a server on Redis. Fixed at creation"`
 }
 
@@ -100,6 +101,8 @@ func (p *Settings) field(s *scanner, name string) {
 		p.MaxStep = s.bound(name)
 	case "submits_per_minute":
 		p.Submits = new(s.integer(name))
+	case "seasons":
+		p.Seasons = s.seasons(name)
 	case "zset":
 		p.ZSet = new(s.string(name))
 	default:
@@ -145,6 +148,7 @@ func (b *newBoard) board() (leaderboard.Board, error) {
 	override(&created.MaxScore, b.MaxScore.bound())
 	override(&created.MaxStep, b.MaxStep.bound())
 	override(&created.SubmitsPerMinute, b.Submits)
+	override(&created.Seasons, b.Seasons.seasons())
 	return created, created.Validate()
 }
 
@@ -164,7 +168,7 @@ func (p *boardPatch) patch() leaderboard.Patch {
 	return leaderboard.Patch{
 		Order: p.Order, Decimals: p.Decimals, Policy: p.Policy, Ties: p.Ties, RankStyle: p.RankStyle, Top: p.Top, Interval: p.Interval, ZSet: p.ZSet,
 		MinScore: p.MinScore.bound(), MaxScore: p.MaxScore.bound(), MaxStep: p.MaxStep.bound(),
-		SubmitsPerMinute: p.Submits,
+		SubmitsPerMinute: p.Submits, Seasons: p.Seasons.seasons(),
 	}
 }
 

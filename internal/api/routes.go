@@ -124,6 +124,7 @@ const (
 	entriesPath = "/v1/leaderboards/{board}/entries"
 	entryPath   = "/v1/leaderboards/{board}/entries/{member}"
 	memberPath  = "/v1/members/{member}"
+	seasonsPath = "/v1/leaderboards/{board}/seasons"
 	lookupPath  = "/v1/leaderboards/{board}/entries/lookup"
 	metricsPath = "/metrics"
 	stylePath   = "/docs/style.css"
@@ -133,6 +134,7 @@ const (
 var submitFails = []leaderboard.Code{
 	"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data",
 	"empty_batch", "batch_too_large", "board_not_found", "score_below_minimum", "score_above_maximum", "step_too_large", "entry_changed", "too_many_submits",
+	"season_ended", "season_not_open",
 }
 
 // routes returns the table. No literal segment of it stands where another route
@@ -172,12 +174,25 @@ func routes() []route {
 			fails:       []leaderboard.Code{"invalid_board", "board_not_found"},
 		},
 		{
-			method: http.MethodPost, path: boardPath + "/scores", write: true, guards: true, endpoint: take((*API).submit),
+			method: http.MethodPost, path: boardPath + "/scores", write: true, guards: true, query: []string{"season"}, endpoint: take((*API).submit),
 			id: "submit-scores", summary: "Submit scores", status: http.StatusOK,
 			description: "One submission, or up to 1,000 that are applied in their order, all or none. What a score does to the one that a member has is the board's policy. " +
 				"The answer comes when the change is durable. A board that does not exist is created with the default settings, unless the server was told not to.",
 			example: `{"submissions": [{"member": "alice", "score": 5, "data": {"name": "Alice", "country": "FI"}}, {"member": "bob", "score": 3}]}`,
-			fails:   submitFails,
+			fails:   append([]leaderboard.Code{"season_not_found"}, submitFails...),
+		},
+		{
+			method: http.MethodGet, path: seasonsPath, endpoint: read((*API).listSeasons),
+			id: "list-seasons", summary: "The seasons of a board that are kept", status: http.StatusOK,
+			description: "Every read of a board takes the number of any of these as `season`.",
+			fails:       []leaderboard.Code{"invalid_board", "board_not_found"},
+		},
+		{
+			method: http.MethodPost, path: seasonsPath, write: true, endpoint: take((*API).endSeason),
+			id: "end-season", summary: "End the current season and begin the next", status: http.StatusCreated,
+			description: "The standing of the season that ends is kept, and the table is empty. Answers with the board in its new season. Boards whose `seasons` say when that is to be need no such request.",
+			example:     `{"season": 1}`,
+			fails:       []leaderboard.Code{"invalid_board", "board_not_found", "season_not_found", "season_ended", "read_only"},
 		},
 		{
 			method: http.MethodPost, path: boardPath + "/import", write: true,
@@ -190,7 +205,7 @@ func routes() []route {
 				"A line has at most 8 KiB. A board that does not exist is created as by a submission.",
 			example: `{"member": "alice", "score": 12, "data": {"name": "Alice"}}`,
 			fails: []leaderboard.Code{
-				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found", "read_only",
+				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found", "read_only", "season_ended",
 			},
 		},
 		{
@@ -221,20 +236,20 @@ func routes() []route {
 			fails: []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "season_not_found"},
 		},
 		{
-			method: http.MethodPut, path: entryPath, write: true, guards: true, endpoint: take((*API).putEntry),
+			method: http.MethodPut, path: entryPath, write: true, guards: true, query: []string{"season"}, endpoint: take((*API).putEntry),
 			id: "put-entry", summary: "Set a member's score", status: http.StatusOK,
 			description: "Whatever the board's policy and `max_step`: this is an operator's correction. A board that does not exist is created as by a submission.",
 			example:     `{"score": 12, "data": {"name": "Alice"}}`,
 			fails: []leaderboard.Code{
 				"invalid_board", "invalid_member", "invalid_score", "score_out_of_range", "too_many_decimals", "invalid_data", "board_not_found",
-				"score_below_minimum", "score_above_maximum", "entry_changed",
+				"score_below_minimum", "score_above_maximum", "entry_changed", "season_not_found", "season_ended",
 			},
 		},
 		{
-			method: http.MethodDelete, path: entryPath, write: true, guards: true, endpoint: read((*API).deleteEntry),
+			method: http.MethodDelete, path: entryPath, write: true, guards: true, query: []string{"season"}, endpoint: read((*API).deleteEntry),
 			id: "delete-entry", summary: "Take a member off a board", status: http.StatusOK,
 			description: "Answers as a submission does; `score` and `rank` are null then.",
-			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "entry_changed"},
+			fails:       []leaderboard.Code{"invalid_board", "invalid_member", "board_not_found", "member_not_found", "entry_changed", "season_not_found", "season_ended"},
 		},
 		{
 			method: http.MethodGet, path: entryPath + "/around", query: []string{"limit", "season"}, limit: defaultAround, endpoint: readBoard((*API).around),

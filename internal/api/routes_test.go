@@ -108,8 +108,8 @@ func TestOtherMethodsAreRefusedWithThoseThatThereAre(t *testing.T) {
 	for _, r := range routes() {
 		allowed[r.path] = append(allowed[r.path], r.method)
 	}
-	if len(allowed) != 17 {
-		t.Errorf("%d paths, want 17", len(allowed))
+	if len(allowed) != 18 {
+		t.Errorf("%d paths, want 18", len(allowed))
 	}
 	// A member may be called lookup.
 	allowed[lookupPath] = append(allowed[lookupPath], allowed[entryPath]...)

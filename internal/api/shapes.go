@@ -26,12 +26,13 @@ type Position struct {
 	Rev    uint64 `json:"rev" doc:"The board's change number that the answer is at; publications carry the same number"`
 	Epoch  string `json:"epoch" doc:"The store's incarnation; revs of different epochs cannot be compared"`
 	Total  int    `json:"total" minimum:"0" doc:"Members on the board"`
+	Span
 
 	loose bool // see version
 }
 
 func positionOf(v leaderboard.View) Position {
-	return Position{Board: v.Board.ID, Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total, loose: v.Board.ZSet != ""}
+	return Position{Board: v.Board.ID, Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total, Span: spanOf(v), loose: v.Board.ZSet != ""}
 }
 
 func (p Position) version() version { return version{p.Epoch, p.Season, p.Rev, p.loose} }
@@ -41,7 +42,7 @@ func (p Position) appendFields(to []byte) []byte {
 	to = appendInt(to, "season", p.Season)
 	to = strconv.AppendUint(appendField(to, "rev"), p.Rev, 10)
 	to = appendText(to, "epoch", p.Epoch)
-	return appendInt(to, "total", p.Total)
+	return p.Span.append(appendInt(to, "total", p.Total))
 }
 
 // score is a score on its board's scale; a nullScore may be absent.
@@ -138,20 +139,22 @@ type board struct {
 	MaxScore  scoreBound            `json:"max_score,omitzero" doc:"No submission or correction may leave a member above this; absent: none"`
 	MaxStep   scoreBound            `json:"max_step,omitzero" doc:"No submission may move a score by more than this; absent: none"`
 	Submits   int                   `json:"submits_per_minute,omitzero" minimum:"1" maximum:"10000" doc:"How many submissions of one member are carried out in a minute; absent: any number"`
+	Seasons   seasons               `json:"seasons,omitzero" doc:"When seasons begin and end; absent: when somebody says so"`
 	ZSet      string                `json:"zset,omitempty" doc:"The key of the sorted set in Redis that the board shows; absent if it has its own entries"`
 	CreatedAt timestamp             `json:"created_at"`
 	Season    int                   `json:"season" minimum:"1" doc:"The current season, counted from 1"`
 	Rev       uint64                `json:"rev" doc:"The board's change number"`
 	Epoch     string                `json:"epoch" doc:"The store's incarnation; revs of different epochs cannot be compared"`
 	Total     int                   `json:"total" minimum:"0" doc:"Members on the board"`
+	Span
 }
 
 func boardOf(v leaderboard.View) board {
 	b := v.Board
 	return board{
 		ID: b.ID, Order: b.Order, Policy: b.Policy, Decimals: b.Decimals, Ties: b.Ties, RankStyle: b.RankStyle,
-		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, Submits: b.SubmitsPerMinute, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
-		Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total,
+		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, Submits: b.SubmitsPerMinute, Seasons: seasonsOf(b.Seasons), ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
+		Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total, Span: spanOf(v),
 	}
 }
 
@@ -171,6 +174,9 @@ func (b board) appendJSON(to []byte) []byte {
 	if b.Submits != 0 {
 		to = appendInt(to, "submits_per_minute", b.Submits)
 	}
+	if b.Seasons != (seasons{}) {
+		to = b.Seasons.appendJSON(appendField(to, "seasons"))
+	}
 	if b.ZSet != "" {
 		to = appendText(to, "zset", b.ZSet)
 	}
@@ -179,7 +185,7 @@ func (b board) appendJSON(to []byte) []byte {
 	to = strconv.AppendUint(appendField(to, "rev"), b.Rev, 10)
 	to = appendText(to, "epoch", b.Epoch)
 	to = appendInt(to, "total", b.Total)
-	return append(to, '}')
+	return append(b.Span.append(to), '}')
 }
 
 func (b board) version() version { return version{b.Epoch, b.Season, b.Rev, b.ZSet != ""} }

@@ -8,6 +8,9 @@ import (
 	"laurel/internal/leaderboard"
 )
 
+// timeLayout is RFC 3339 with milliseconds, as everywhere in the API.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
 // Publication is the top of a board at a rev, encoded for its viewers.
 type Publication struct {
 	Board string
@@ -89,6 +92,14 @@ func encode(page leaderboard.Page) (table []byte, seen int) {
 	dst = strconv.AppendInt(dst, int64(page.Total), 10)
 	dst = append(dst, `,"season":`...)
 	dst = strconv.AppendInt(dst, int64(page.Season), 10)
+	if !page.EndsAt.IsZero() {
+		dst = append(dst, `,"ends_at":"`...)
+		dst = page.EndsAt.AppendFormat(dst, timeLayout)
+		dst = append(dst, '"')
+	}
+	if page.Closed {
+		dst = append(dst, `,"closed":true`...)
+	}
 	seen = len(dst)
 	dst = append(dst, `,"rev":`...)
 	dst = strconv.AppendUint(dst, page.Rev, 10)
