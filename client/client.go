@@ -48,6 +48,7 @@ type Client struct {
 	cache   cache
 
 	attempts int
+	season   int     // of boards; 0: the current one
 	once     string  // the Idempotency-Key of writes; empty: a random one if there may be several attempts
 	ifRev    *uint64 // what the entry that is written must be at; nil: anything
 }
@@ -84,7 +85,7 @@ func (c *Client) Close() {
 // characters of printable ASCII. A program that keeps the key can send the same
 // write again even after it was started anew. Each write needs its own.
 func (c *Client) Once(key string) *Client {
-	return &Client{base: c.base, key: c.key, http: c.http, attempts: c.attempts, once: key}
+	return c.with(func(d *Client) { d.once = key })
 }
 
 // CreateBoard creates a board.
@@ -94,7 +95,7 @@ func (c *Client) CreateBoard(ctx context.Context, s Settings) (Board, error) {
 
 // Board returns a board's settings and where it stands.
 func (c *Client) Board(ctx context.Context, board string) (Board, error) {
-	return call[Board](ctx, c, http.MethodGet, boardPath(board), nil)
+	return call[Board](ctx, c, http.MethodGet, c.of(boardPath(board), nil), nil)
 }
 
 // Boards returns every board, ordered by id.
@@ -134,7 +135,7 @@ func (c *Client) Submit(ctx context.Context, board string, submissions ...Submis
 	body := struct {
 		Submissions []Submission `json:"submissions"`
 	}{append([]Submission{}, submissions...)} // an empty list and not null, which would be another error
-	return call[Outcome](ctx, c, http.MethodPost, boardPath(board)+"/scores", body)
+	return call[Outcome](ctx, c, http.MethodPost, c.of(boardPath(board)+"/scores", nil), body)
 }
 
 // SubmitAcross sends scores of any members to any boards, at most 1,000 of them.
@@ -153,12 +154,12 @@ func (c *Client) Set(ctx context.Context, board string, s Submission) (Outcome, 
 		Score Score `json:"score"`
 		Data  any   `json:"data,omitempty"`
 	}{s.Score, s.Data}
-	return call[Outcome](ctx, c.given(s.IfRev), http.MethodPut, memberPath(board, s.Member), body)
+	return call[Outcome](ctx, c.given(s.IfRev), http.MethodPut, c.of(memberPath(board, s.Member), nil), body)
 }
 
 // Remove takes a member off a board.
 func (c *Client) Remove(ctx context.Context, board, member string) (Outcome, error) {
-	return call[Outcome](ctx, c, http.MethodDelete, memberPath(board, member), nil)
+	return call[Outcome](ctx, c, http.MethodDelete, c.of(memberPath(board, member), nil), nil)
 }
 
 // RemoveIf takes a member off a board if its entry is at a rev; see [Submission.IfRev].
@@ -171,7 +172,14 @@ func (c *Client) given(rev *uint64) *Client {
 	if rev == nil {
 		return c
 	}
-	return &Client{base: c.base, key: c.key, http: c.http, attempts: c.attempts, once: c.once, ifRev: rev}
+	return c.with(func(d *Client) { d.ifRev = rev })
+}
+
+// with returns a client of the same server that differs.
+func (c *Client) with(change func(*Client)) *Client {
+	d := &Client{base: c.base, key: c.key, http: c.http, cache: cache{most: c.cache.most}, attempts: c.attempts, season: c.season, once: c.once, ifRev: c.ifRev}
+	change(d)
+	return d
 }
 
 // Top returns the first entries of a board, at most 1,000.
@@ -193,7 +201,7 @@ func (c *Client) Entries(ctx context.Context, board string, r Range) (Page, erro
 	if r.TopPercent != 0 {
 		query.Set("top_percent", strconv.FormatFloat(r.TopPercent, 'f', -1, 64))
 	}
-	return call[Page](ctx, c, http.MethodGet, withQuery(boardPath(board)+"/entries", query), nil)
+	return call[Page](ctx, c, http.MethodGet, c.of(boardPath(board)+"/entries", query), nil)
 }
 
 // All returns every entry of a board, read page by page while the board may
@@ -223,7 +231,7 @@ func (c *Client) All(ctx context.Context, board string) iter.Seq2[Entry, error] 
 
 // Entry returns a member's place on a board.
 func (c *Client) Entry(ctx context.Context, board, member string) (Standing, error) {
-	return call[Standing](ctx, c, http.MethodGet, memberPath(board, member), nil)
+	return call[Standing](ctx, c, http.MethodGet, c.of(memberPath(board, member), nil), nil)
 }
 
 // Around returns a member among its neighbours, limit entries together. Near an
@@ -231,7 +239,7 @@ func (c *Client) Entry(ctx context.Context, board, member string) (Standing, err
 func (c *Client) Around(ctx context.Context, board, member string, limit int) (Page, error) {
 	query := url.Values{}
 	setInt(query, "limit", limit)
-	return call[Page](ctx, c, http.MethodGet, withQuery(memberPath(board, member)+"/around", query), nil)
+	return call[Page](ctx, c, http.MethodGet, c.of(memberPath(board, member)+"/around", query), nil)
 }
 
 // Lookup returns those of at most 1,000 members that are on a board, in its
@@ -240,7 +248,7 @@ func (c *Client) Lookup(ctx context.Context, board string, members ...string) (S
 	body := struct {
 		Members []string `json:"members"`
 	}{append([]string{}, members...)}
-	return call[Selection](ctx, c, http.MethodPost, boardPath(board)+"/entries/lookup", body)
+	return call[Selection](ctx, c, http.MethodPost, c.of(boardPath(board)+"/entries/lookup", nil), body)
 }
 
 // Member returns a member's entries on all boards, ordered by the boards' ids,

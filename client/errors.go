@@ -22,6 +22,9 @@ const (
 	CodeStepTooLarge       = "step_too_large"
 	CodeTooManySubmits     = "too_many_submits" // [Error.RetryAfter] says for how long
 	CodeEntryChanged       = "entry_changed"
+	CodeSeasonNotFound     = "season_not_found"
+	CodeSeasonEnded        = "season_ended"
+	CodeSeasonNotOpen      = "season_not_open"
 	CodeStorageUnavailable = "storage_unavailable"
 	CodeShuttingDown       = "shutting_down"
 )

@@ -28,6 +28,8 @@ type Settings struct {
 	// SubmitsPerMinute is how many submissions of one member are carried out in a
 	// minute of the clock, 1 to 10,000; 0 is any number.
 	SubmitsPerMinute int `json:"submits_per_minute,omitempty"`
+
+	Seasons Seasons `json:"seasons,omitzero"`
 }
 
 // Patch changes settings of a board; what is zero stays as it is. A board's
@@ -42,6 +44,8 @@ type Patch struct {
 	MaxStep    Bound  `json:"max_step,omitempty"`
 
 	SubmitsPerMinute *int `json:"submits_per_minute,omitempty"` // nil leaves it, and 0 takes the limit away
+
+	Seasons *Seasons `json:"seasons,omitempty"` // replaces the whole setting
 }
 
 // Bound is what a bound of a board is to be: a number as a [Score] has it, or
@@ -67,6 +71,7 @@ type Board struct {
 	Rev       uint64    `json:"rev"`
 	Epoch     string    `json:"epoch"`
 	Total     int       `json:"total"`
+	Span
 }
 
 // Position says of which board and at which of its states an answer is. Of two
@@ -77,6 +82,7 @@ type Position struct {
 	Rev    uint64 `json:"rev"`
 	Epoch  string `json:"epoch"`
 	Total  int    `json:"total"` // members on the board
+	Span
 }
 
 // Submission is a score that a member made. What it does to the score that the

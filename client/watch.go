@@ -308,6 +308,7 @@ func (w *watcher) show(publication []byte, yield func(Table, error) bool) error 
 		Total  int    `json:"total"`
 		Season int    `json:"season"`
 		Rev    uint64 `json:"rev"`
+		Span
 	}
 	if err := json.Unmarshal(publication, &sent); err != nil {
 		return fmt.Errorf("watch %q: publication: %w", w.board, err)
@@ -316,7 +317,7 @@ func (w *watcher) show(publication []byte, yield func(Table, error) bool) error 
 		return nil
 	}
 	w.last = publication
-	w.shown = Position{Board: w.board, Season: sent.Season, Rev: sent.Rev, Epoch: w.shown.Epoch, Total: sent.Total}
+	w.shown = Position{Board: w.board, Season: sent.Season, Rev: sent.Rev, Epoch: w.shown.Epoch, Total: sent.Total, Span: sent.Span}
 	table := Table{Settings: w.settings, Position: w.shown, Entries: make([]Entry, len(sent.Leaders))}
 	for i, row := range sent.Leaders {
 		rank := i + 1

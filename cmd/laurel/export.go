@@ -32,7 +32,7 @@ On a board whose ties are "latest", import the lines in reverse, as by tac.
 
   laurel export --board race race.csv`,
 		setup: func(flags *flag.FlagSet) action {
-			remote := remoteOptions(flags)
+			remote := remoteOptions(flags).withSeason(flags)
 			board := flags.String("board", "", "`id` of the board")
 			format := flags.String("format", "", "`form` of the file: ndjson or csv; by default what its name ends with, else ndjson")
 			return func(ctx context.Context, t terminal, args []string) error {

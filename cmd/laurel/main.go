@@ -56,6 +56,8 @@ func commands() []command {
 		memberCommand(),
 		boardCommand(),
 		watchCommand(),
+		seasonsCommand(),
+		endSeasonCommand(),
 		simCommand(),
 		importCommand(),
 		exportCommand(),

@@ -63,7 +63,13 @@ func drawStandings(out io.Writer, standings []client.Standing) error {
 			strconv.Itoa(e.Rank), grouped(e.Total), strconv.FormatFloat(100*float64(e.Rank)/float64(max(e.Total, 1)), 'f', 1, 64) + "%", string(e.Score), e.Board,
 		})
 	}
-	var widths [4]int
+	return drawColumns(out, rows)
+}
+
+// drawColumns writes rows for people: all columns but the last are flush right.
+func drawColumns(out io.Writer, rows [][]string) error {
+	last := len(rows[0]) - 1
+	widths := make([]int, last)
 	for _, row := range rows {
 		for i := range widths {
 			widths[i] = max(widths[i], len(row[i]))
@@ -74,7 +80,10 @@ func drawStandings(out io.Writer, standings []client.Standing) error {
 		for i, width := range widths {
 			fmt.Fprintf(&b, "  %*s", width, row[i])
 		}
-		fmt.Fprintf(&b, "  %s\n", row[4])
+		if row[last] != "" {
+			b.WriteString("  " + row[last])
+		}
+		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

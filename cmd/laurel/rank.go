@@ -22,7 +22,7 @@ func rankCommand() command {
 prints the members in the order of the board, however they are given. Members
 that are not on the board are named below; if none is, that is a failure.`,
 		setup: func(flags *flag.FlagSet) action {
-			remote := remoteOptions(flags)
+			remote := remoteOptions(flags).withSeason(flags)
 			asJSON := flags.Bool("json", false, "print the answer as one line of JSON")
 			return func(ctx context.Context, t terminal, args []string) error {
 				c, err := remote.connect(nil)

@@ -18,6 +18,7 @@ type remote struct {
 	server   string
 	key      apiKey
 	attempts int // of a write; 0 is one
+	season   int // 0: the current one
 }
 
 func remoteOptions(flags *flag.FlagSet) *remote {
@@ -27,8 +28,17 @@ func remoteOptions(flags *flag.FlagSet) *remote {
 	return r
 }
 
+// withSeason declares the option by which a command is about one season.
+func (r *remote) withSeason(flags *flag.FlagSet) *remote {
+	flags.IntVar(&r.season, "season", 0, "that of this `number`, as laurel seasons prints it; 0: the current one")
+	return r
+}
+
 // connect returns a client of the server.
 func (r *remote) connect(httpClient *http.Client) (*client.Client, error) {
+	if r.season < 0 {
+		return nil, usage("season must be at least 1", "laurel seasons BOARD prints those that there are")
+	}
 	key, err := r.key.read()
 	if err != nil {
 		return nil, err
@@ -40,6 +50,9 @@ func (r *remote) connect(httpClient *http.Client) (*client.Client, error) {
 	c, err := client.New(address, client.Options{APIKey: key, HTTPClient: httpClient, Attempts: r.attempts})
 	if err != nil {
 		return nil, usage(err.Error(), "--server is like http://127.0.0.1:8000")
+	}
+	if r.season > 0 {
+		return c.InSeason(r.season), nil
 	}
 	return c, nil
 }

@@ -33,7 +33,7 @@ was read: laurel rank --json tells its entry_rev.
 
   laurel submit race alice 12 --if-rev 31`,
 		setup: func(flags *flag.FlagSet) action {
-			remote := remoteOptions(flags)
+			remote := remoteOptions(flags).withSeason(flags)
 			data := flags.String("data-json", "", "JSON `object` to keep with the entry, such as a display name; null removes it")
 			once := flags.String("idempotency-key", "", "`key` under which the score counts once, however often the command is run within a day; without, each run has its own")
 			ifRev := flags.String("if-rev", "", "take the score only if the member's entry is at this `rev`, or with 0 only if there is none")

@@ -18,7 +18,7 @@ func topCommand() command {
   laurel top race --around-score 12.5
   laurel top race --top-percent 10 --limit 1000`,
 		setup: func(flags *flag.FlagSet) action {
-			remote := remoteOptions(flags)
+			remote := remoteOptions(flags).withSeason(flags)
 			limit := flags.Int("limit", 10, "print so many `entries`, 1 to 1000")
 			around := flags.String("around-score", "", "print who stands about this `score`, in place of the first")
 			percent := flags.Float64("top-percent", 0, "print no more than this `share` of the board, in percent; 0: all of it")
