@@ -2,7 +2,7 @@ import { render, screen, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it, vi } from 'vitest';
 
-import type { State } from '../live/state';
+import type { Message, State } from '../live/state';
 import { BoardView } from './BoardView';
 import { afterwards, described, happened, subscribed, table } from './testing';
 
@@ -12,8 +12,8 @@ function show(state: State, board = 'race') {
   const view = (state: State) => (
     <BoardView board={board} state={state} onPause={onPause} onFollow={onFollow} />
   );
-  const { rerender } = render(view(state));
-  return { onPause, onFollow, update: (state: State) => rerender(view(state)) };
+  const { rerender, unmount } = render(view(state));
+  return { onPause, onFollow, unmount, update: (state: State) => rerender(view(state)) };
 }
 
 const live = happened(described(), subscribed(1_000), table({ Ann: 1200, Bob: 900, Cy: 900, Di: 5 }, 1_000));
@@ -78,6 +78,34 @@ describe('the table', () => {
     screen.getByRole('link', { name: 'Di' }).focus();
     update(afterwards(live, table({ Ann: 1200, Bob: 900, Cy: 900 })));
     expect(screen.getByRole('table')).toHaveFocus();
+  });
+});
+
+describe('a season', () => {
+  const at = '2026-11-24T18:00:00.000Z';
+  const shown = new Date(at).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' });
+  const next = (data: object): Message => ({
+    type: 'publication',
+    at: 2_000,
+    data: { leaders: [], total: 0, season: 2, rev: 1_000_000, ...data },
+  });
+
+  it('says when it ends, if anybody knows', () => {
+    show(afterwards(live, next({ ends_at: at })));
+    expect(screen.getByText(`0 members · season 2 · ends ${shown}`)).toBeInTheDocument();
+  });
+
+  it('says that it has ended', () => {
+    show(afterwards(live, next({ ends_at: at, closed: true })));
+    expect(screen.getByText(`0 members · season 2 · ended ${shown}`)).toBeInTheDocument();
+  });
+
+  it('says nothing of an end that is not known, or no time', () => {
+    for (const ends_at of [undefined, null, 'soon', 5]) {
+      const { unmount } = show(afterwards(live, next({ ends_at })));
+      expect(screen.getByText('0 members · season 2')).toBeInTheDocument();
+      unmount();
+    }
   });
 });
 

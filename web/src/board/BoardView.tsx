@@ -1,7 +1,7 @@
 import { useState } from 'react';
 
 import { placeOf, type State, shown } from '../live/state';
-import { formatCount, formatMembers } from '../ui/format';
+import { formatCount, formatMembers, formatTime } from '../ui/format';
 import { Submit } from '../ui/Submit';
 import { Announcer } from './Announcer';
 import styles from './BoardView.module.css';
@@ -82,6 +82,7 @@ function facts(state: State): string {
   if (view.total > view.rows.length) parts.push(`top ${formatCount(view.rows.length)} shown`);
   if (state.board.order === 'asc') parts.push('lowest score leads');
   if (view.season > 1) parts.push(`season ${view.season}`);
+  if (view.endsAt) parts.push(`${view.closed ? 'ended' : 'ends'} ${formatTime(view.endsAt)}`);
   return parts.join(' · ');
 }
 

@@ -80,12 +80,12 @@ describe('a row', () => {
 // The members in this order, each with a score that only it has.
 function table(...members: string[]): Table {
   const leaders = members.map((member, i) => ({ member, name: member, score: 100 - 10 * i }));
-  return { leaders, total: members.length, season: 1, rev: 1 };
+  return { leaders, total: members.length, season: 1, endsAt: 0, closed: false, rev: 1 };
 }
 
 function scored(scores: number[]): Table {
   const leaders = scores.map((score, i) => ({ member: `m${i}`, name: `m${i}`, score }));
-  return { leaders, total: scores.length, season: 1, rev: 1 };
+  return { leaders, total: scores.length, season: 1, endsAt: 0, closed: false, rev: 1 };
 }
 
 function changes(rows: readonly Row[]) {

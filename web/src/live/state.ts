@@ -33,6 +33,8 @@ export interface View {
   readonly rows: readonly Row[];
   readonly total: number;
   readonly season: number;
+  readonly endsAt: number; // as in a table
+  readonly closed: boolean;
   readonly rev: number;
   readonly received: boolean; // whether there has been a table at all: none is not the same as an empty one
 }
@@ -73,7 +75,7 @@ export type Message =
   | { readonly type: 'pause' }
   | { readonly type: 'resume' };
 
-const nothing: View = { rows: [], total: 0, season: 0, rev: 0, received: false };
+const nothing: View = { rows: [], total: 0, season: 0, endsAt: 0, closed: false, rev: 0, received: false };
 
 export const initial: State = {
   board: null,
@@ -168,7 +170,15 @@ function receive(state: State, table: Table, at: number): State {
     now: at,
     fresh: false,
     changedAt: changed ? at : state.changedAt,
-    view: { rows, total: table.total, season: table.season, rev: table.rev, received: true },
+    view: {
+      rows,
+      total: table.total,
+      season: table.season,
+      endsAt: table.endsAt,
+      closed: table.closed,
+      rev: table.rev,
+      received: true,
+    },
   };
 }
 

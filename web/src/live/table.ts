@@ -12,6 +12,8 @@ export interface Table {
   readonly leaders: readonly Leader[];
   readonly total: number;
   readonly season: number;
+  readonly endsAt: number; // when the season ends or has ended, in milliseconds; 0: nobody knows
+  readonly closed: boolean; // it has ended, and no other one has begun
   readonly rev: number;
 }
 
@@ -62,7 +64,8 @@ export function decodeTable(data: unknown): Table | null {
       score: leader.score,
     });
   }
-  return { leaders, total, season, rev };
+  const endsAt = typeof data.ends_at === 'string' ? Date.parse(data.ends_at) || 0 : 0;
+  return { leaders, total, season, endsAt, closed: data.closed === true, rev };
 }
 
 export function decodeStanding(data: unknown): Standing | null {

@@ -38,3 +38,8 @@ export function formatAge(milliseconds: number): string {
 export function formatMembers(count: number): string {
   return `${formatCount(count)} ${count === 1 ? 'member' : 'members'}`;
 }
+
+/** An instant as a clock on the viewer's wall shows it. */
+export function formatTime(at: number): string {
+  return new Date(at).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' });
+}
