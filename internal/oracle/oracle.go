@@ -49,6 +49,9 @@ type Report struct {
 	Doubted      int // submissions whose request ended without an answer
 	Found        int // of these, the ones that were found done
 	Faults       map[string]int
+	Seasons      int           // of a board whose seasons are ended
+	Late         int           // requests that went to a season that had ended
+	Imports      int           // that filled a board
 	Rebuilt      int           // times that a board was deleted and created again
 	Tables       int           // that viewers were sent
 	Epochs       int           // times that a viewer was told a new epoch
@@ -179,6 +182,14 @@ func (r *run) play(ctx context.Context, world *sim.World) (Report, error) {
 		r.disturb(ctx)
 	})
 	writers.Go(func() { r.rebuild(ctx, playing) })
+	var beside *arena
+	if !r.place.forgets() { // it would be known no longer what has to be
+		var err error
+		if beside, err = r.openArena(ctx); err != nil {
+			return r.report, err
+		}
+		beside.play(ctx, playing, &writers)
+	}
 	r.write(ctx, playing, world, &writers)
 	faults.Wait()
 	writers.Wait()
@@ -192,6 +203,12 @@ func (r *run) play(ctx context.Context, world *sim.World) (Report, error) {
 		if err := b.audit(ctx, r.api); err != nil {
 			return r.report, fmt.Errorf("board %q: %w", b.board.ID, err)
 		}
+	}
+	if beside != nil {
+		if err := beside.audit(ctx); err != nil {
+			return r.report, fmt.Errorf("board %q: %w", arenaBoard, err)
+		}
+		r.report.Seasons, r.report.Late, r.report.Imports = beside.season, beside.late, beside.imports
 	}
 	return r.report, nil
 }
