@@ -66,12 +66,12 @@ func (a *arena) play(ctx, playing context.Context, work *sync.WaitGroup) {
 	}
 	for w := range arenaWriters {
 		start("a writer to the arena", w, func(ctx context.Context, rng *rand.Rand) error {
-			pause(playing, upTo(rng, 20*time.Millisecond))
+			pause(playing, time.Duration(rng.Int64N(int64(20*time.Millisecond))))
 			return a.submit(ctx, rng, w)
 		})
 	}
 	start("the end of a season", arenaWriters, func(ctx context.Context, rng *rand.Rand) error {
-		pause(playing, upTo(rng, time.Second))
+		pause(playing, time.Duration(rng.Int64N(int64(time.Second))))
 		return a.end(ctx)
 	})
 	start("an import", arenaWriters+1, func(ctx context.Context, _ *rand.Rand) error { return a.fill(ctx) })
