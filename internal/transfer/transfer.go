@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"laurel/internal/leaderboard"
 )
@@ -25,7 +26,7 @@ const (
 )
 
 // Copy makes the boards of one store in another, which must have none: settings,
-// scores, the order of ties, data and times. It reads the entries page by page,
+// seasons, scores, the order of ties, data and times. It reads the entries page by page,
 // so that nobody may write to the store that is read meanwhile.
 //
 // Revs start anew, as the entries' changes are counted; the new store's epoch
@@ -59,23 +60,88 @@ func Copy(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, pr
 	}
 }
 
-// copyBoard copies entries in the order in which each reached its score as far as
-// equal ones are concerned: from the top, or where the latest of equals stands
-// first, from the bottom.
+// copyBoard makes a board with the seasons that are kept, under their numbers.
 func copyBoard(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, v leaderboard.View) error {
-	// The bounds come last: entries that were there before them may lie beyond.
-	unbounded := v.Board
-	unbounded.MinScore, unbounded.MaxScore, unbounded.MaxStep = leaderboard.Bound{}, leaderboard.Bound{}, leaderboard.Bound{}
-	if _, err := to.CreateBoard(ctx, unbounded); err != nil || v.Board.ZSet != "" {
+	// Bounds come last: entries that were there before them may lie beyond. So do
+	// seasons, which would end now.
+	plain := unbounded(v.Board)
+	plain.Seasons = leaderboard.Seasons{Keep: v.Board.Seasons.Keep}
+	if _, err := to.CreateBoard(ctx, plain); err != nil || v.Board.ZSet != "" {
 		return err // the entries of a ZSET are not ours
 	}
+	seasons, err := from.Seasons(ctx, v.Board.ID)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(seasons)
+	end := func(season int, at time.Time) error {
+		_, _, err := to.ChangeBoard(ctx, leaderboard.BoardChange{ID: v.Board.ID, End: &leaderboard.End{Season: season, At: at}})
+		return err
+	}
+	current := 1
+	for _, past := range seasons[:len(seasons)-1] {
+		for ; current < past.Season; current++ { // those that are not kept
+			if err := end(current, past.StartsAt); err != nil {
+				return err
+			}
+		}
+		if err := copyEntries(ctx, to, from, past); err != nil {
+			return err
+		}
+		// It keeps the settings that it ended with.
+		if _, err := to.PatchBoard(ctx, v.Board.ID, settings(past.Board)); err != nil {
+			return err
+		}
+		if err := end(current, past.EndsAt); err != nil {
+			return err
+		}
+		current++
+		if _, err := to.PatchBoard(ctx, v.Board.ID, settings(unbounded(v.Board))); err != nil {
+			return err
+		}
+	}
+	for last := seasons[len(seasons)-1]; current < last.Season; current++ {
+		if err := end(current, last.StartsAt); err != nil {
+			return err
+		}
+	}
+	if err := copyEntries(ctx, to, from, v); err != nil {
+		return err
+	}
+	final := settings(v.Board)
+	if v.Board.Seasons != plain.Seasons {
+		final.Seasons, final.At = &v.Board.Seasons, time.Now().UTC().Truncate(time.Millisecond)
+	} else if !v.Board.Bounded() && len(seasons) == 1 {
+		return nil
+	}
+	_, err = to.PatchBoard(ctx, v.Board.ID, final)
+	return err
+}
+
+func unbounded(b leaderboard.Board) leaderboard.Board {
+	b.MinScore, b.MaxScore, b.MaxStep = leaderboard.Bound{}, leaderboard.Bound{}, leaderboard.Bound{}
+	return b
+}
+
+// settings are those of a board that can change, but for Seasons.
+func settings(b leaderboard.Board) leaderboard.Patch {
+	return leaderboard.Patch{
+		Policy: &b.Policy, RankStyle: &b.RankStyle, Top: &b.Top, Interval: &b.Interval,
+		MinScore: &b.MinScore, MaxScore: &b.MaxScore, MaxStep: &b.MaxStep,
+	}
+}
+
+// copyEntries copies the entries of a season to the current one of the new board,
+// in the order in which each reached its score as far as equal ones are concerned: from
+// the top, or where the latest of equals stands first, from the bottom.
+func copyEntries(ctx context.Context, to leaderboard.Store, from leaderboard.Reader, v leaderboard.View) error {
 	for done := 0; done < v.Total; done += entriesPage {
 		r := leaderboard.Range{Offset: done, Limit: entriesPage}
 		if v.Board.Ties == leaderboard.LatestTie {
 			r.Offset = max(v.Total-done-entriesPage, 0)
 			r.Limit = v.Total - done - r.Offset
 		}
-		page, err := from.Entries(ctx, leaderboard.Ref{Board: v.Board.ID}, r)
+		page, err := from.Entries(ctx, leaderboard.Ref{Board: v.Board.ID, Season: v.Season}, r)
 		if err != nil {
 			return err
 		}
@@ -89,11 +155,7 @@ func copyBoard(ctx context.Context, to leaderboard.Store, from leaderboard.Reade
 			return err
 		}
 	}
-	if !v.Board.Bounded() {
-		return nil
-	}
-	_, err := to.PatchBoard(ctx, v.Board.ID, leaderboard.Patch{MinScore: &v.Board.MinScore, MaxScore: &v.Board.MaxScore, MaxStep: &v.Board.MaxStep})
-	return err
+	return nil
 }
 
 // write writes entries. Those with equal scores are written one after the other,

@@ -62,7 +62,7 @@ func fill(t *testing.T, s store) {
 	start := time.UnixMilli(1_700_000_000_000).UTC()
 	for _, b := range []leaderboard.Board{
 		{ID: "points"},
-		{ID: "laps", Order: leaderboard.Ascending, Policy: leaderboard.Best, Decimals: 3, Ties: leaderboard.LatestTie, RankStyle: leaderboard.Competition, Top: 7, Interval: 250},
+		{ID: "laps", Order: leaderboard.Ascending, Policy: leaderboard.Best, Decimals: 3, Ties: leaderboard.LatestTie, Top: 7, Interval: 250, Seasons: leaderboard.Seasons{Keep: 1, Every: "3650d", From: start.Add(-time.Hour), TimeZone: "Asia/Tokyo"}},
 		{ID: "levels", RankStyle: leaderboard.Dense},
 		{ID: "nobody", Policy: leaderboard.Latest},
 	} {
@@ -83,10 +83,26 @@ func fill(t *testing.T, s store) {
 		if _, err := s.Apply(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
+		// The first season of one board is not kept, the second is, with settings of its own.
+		if i == 1000 || i == 2000 {
+			_, _, err := s.ChangeBoard(t.Context(), leaderboard.BoardChange{ID: "laps", End: &leaderboard.End{At: batch.At}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i == 1500 || i == 2500 {
+			own := leaderboard.Patch{Top: new(9), RankStyle: new(leaderboard.Competition)}
+			if i == 2500 {
+				own = leaderboard.Patch{Top: new(7), RankStyle: new(leaderboard.Ordinal)}
+			}
+			if _, err := s.PatchBoard(t.Context(), "laps", own); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
-// content is all that a copy must keep.
+// content is all that a copy must keep, by board and season.
 func content(t *testing.T, s store) map[string]leaderboard.Page {
 	t.Helper()
 	boards, err := s.Boards(t.Context(), "", 100)
@@ -95,11 +111,17 @@ func content(t *testing.T, s store) map[string]leaderboard.Page {
 	}
 	all := make(map[string]leaderboard.Page)
 	for _, v := range boards {
-		page, err := s.Entries(t.Context(), leaderboard.Ref{Board: v.Board.ID}, leaderboard.Range{Limit: 10_000})
+		seasons, err := s.Seasons(t.Context(), v.Board.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all[v.Board.ID] = page
+		for _, v := range seasons {
+			page, err := s.Entries(t.Context(), leaderboard.Ref{Board: v.Board.ID, Season: v.Season}, leaderboard.Range{Limit: 10_000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[fmt.Sprint(v.Board.ID, " ", v.Season)] = page
+		}
 	}
 	return all
 }
@@ -108,7 +130,7 @@ func TestACopyHasTheSameEntriesInTheSameOrder(t *testing.T) {
 	first, second, third := onDisk(t), onRedis(t, "copy"), onDisk(t)
 	fill(t, first)
 	want := content(t, first)
-	if n := len(want["laps"].Entries); n < 1500 {
+	if n := len(want["points 1"].Entries); n < 1500 {
 		t.Fatalf("a board has only %d entries, less than two pages", n)
 	}
 	for _, c := range []struct {
@@ -123,7 +145,7 @@ func TestACopyHasTheSameEntriesInTheSameOrder(t *testing.T) {
 		if diff := cmp.Diff(want, content(t, c.to), ignored); diff != "" {
 			t.Errorf("%s:\n%.3000s", c.name, diff)
 		}
-		told := []string{fmt.Sprint("laps ", want["laps"].Total), fmt.Sprint("levels ", want["levels"].Total), "nobody 0", fmt.Sprint("points ", want["points"].Total)}
+		told := []string{fmt.Sprint("laps ", want["laps 3"].Total), fmt.Sprint("levels ", want["levels 1"].Total), "nobody 0", fmt.Sprint("points ", want["points 1"].Total)}
 		if diff := cmp.Diff(told, seen); diff != "" {
 			t.Errorf("%s, the progress:\n%s", c.name, diff)
 		}
