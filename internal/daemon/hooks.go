@@ -1,11 +1,8 @@
 package daemon
 
 import (
-	"context"
-
 	"laurel/internal/feed"
 	"laurel/internal/hooks"
-	"laurel/internal/leaderboard"
 )
 
 // openHooks makes what notices events and delivers them, if there is a hook.
@@ -22,12 +19,4 @@ func (d *Daemon) openHooks(feed *feed.Options) (err error) {
 	}
 	feed.Witness = d.hooks
 	return nil
-}
-
-// SeasonEnded tells the hooks that a season of a board has ended.
-func (d *Daemon) SeasonEnded(ctx context.Context, board leaderboard.Board, season int, end hooks.SeasonEnd) error {
-	if d.hooks == nil {
-		return nil
-	}
-	return d.hooks.SeasonEnded(ctx, board, season, end)
 }

@@ -174,18 +174,13 @@ func TestHooksTellWhatHappens(t *testing.T) {
 		t.Errorf("second event = %+v, want bob's record", e)
 	}
 	<-asked // so the other one hangs
-	view, err := d.store.Board(t.Context(), "race")
+	second, err := c.EndSeason(t.Context(), "race", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if err := d.SeasonEnded(t.Context(), view.Board, 1, hooks.SeasonEnd{At: time.Now()}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	e = target.next()
-	if e.Event != client.HookSeasonEnded || e.Season != 1 || e.Standing.Pages != 1 || len(e.Standing.Entries) != 2 || e.Standing.Entries[1].Member != "alice" {
-		t.Errorf("third event = %+v, want the end of season 1", e)
+	if e.Event != client.HookSeasonEnded || e.Season != 1 || !e.EndedAt.Equal(second.StartsAt) || e.Standing.Pages != 1 || len(e.Standing.Entries) != 2 || e.Standing.Entries[1].Member != "alice" {
+		t.Errorf("third event = %+v, want the end of season 1 at %v", e, second.StartsAt)
 	}
 	metrics := get(t, d.url+"/metrics").text
 	for _, line := range []string{

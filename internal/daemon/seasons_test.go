@@ -12,9 +12,9 @@ import (
 	"laurel/internal/redistest"
 )
 
-// soon returns a setting by which a season ends at an instant that is so far away, in
+// endingIn returns a setting by which a season ends at an instant that is so far away, in
 // whole milliseconds, and each one after that a minute later.
-func soon(d time.Duration) (client.Seasons, time.Time) {
+func endingIn(d time.Duration) (client.Seasons, time.Time) {
 	end := time.Now().Add(d).UTC().Truncate(time.Millisecond)
 	return client.Seasons{Every: "1m", From: end.Add(-time.Minute)}, end
 }
@@ -22,7 +22,7 @@ func soon(d time.Duration) (client.Seasons, time.Time) {
 // filled creates a board with a score whose season ends at an instant.
 func filled(t *testing.T, c *client.Client, id string, d time.Duration) time.Time {
 	t.Helper()
-	seasons, end := soon(d)
+	seasons, end := endingIn(d)
 	board, err := c.CreateBoard(t.Context(), client.Settings{ID: id, Seasons: seasons})
 	if err != nil {
 		t.Fatal(err)

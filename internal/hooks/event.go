@@ -94,8 +94,9 @@ type asked struct{ leader, record, season bool }
 const maxSeasons = 100
 
 // after returns the note that follows on n when the top of a board is seen, and what is to be
-// told. changed says whether it differs from n in what counts.
-func (n note) after(top leaderboard.Page, want asked) (next note, events []event, changed bool) {
+// told. end is of the last season that has ended. changed says whether the note differs from n in
+// what counts.
+func (n note) after(top leaderboard.Page, end SeasonEnd, want asked) (next note, events []event, changed bool) {
 	b := top.Board
 	created := b.CreatedAt.UnixMilli()
 	fresh := n.Created != created
@@ -104,12 +105,12 @@ func (n note) after(top leaderboard.Page, want asked) (next note, events []event
 	}
 	next = n
 	if fresh {
-		next = note{Created: created, Season: top.Season}
+		next = note{Created: created, Season: 1 + lastEnded(top)}
 	}
 	next.Rev, next.Epoch = top.Rev, top.Epoch
 	next.drop(want)
-	if next.Season < top.Season {
-		events = append(events, next.end(b, top.Season-1, SeasonEnd{}, want)...)
+	if last := lastEnded(top); next.Season <= last {
+		events = append(events, next.end(b, last, end, want)...)
 		changed = true
 	}
 	if len(top.Entries) > 0 {

@@ -29,41 +29,47 @@ func (h *Hooks) Saw(ctx context.Context, top leaderboard.Page) error {
 	}
 	return h.record(ctx, top.Board, func(n note) (note, []event, bool) {
 		var events []event
-		ended := n.Created == top.Board.CreatedAt.UnixMilli() && n.Season < top.Season
-		if ended {
-			events = h.lastRecord(ctx, &n, top.Board.ID, top.Season-1, want)
+		var end SeasonEnd
+		if n.Created == top.Board.CreatedAt.UnixMilli() && n.Season <= lastEnded(top) {
+			if n.Season < top.Season {
+				events = h.lastRecord(ctx, &n, top.Board.ID, top.Season-1, want)
+			}
+			end = h.endOf(ctx, top)
 		}
-		next, more, changed := n.after(top, want)
+		next, more, changed := n.after(top, end, want)
 		return next, append(events, more...), changed
 	})
+}
+
+// lastEnded returns the last season of a board that has ended.
+func lastEnded(top leaderboard.Page) int {
+	if top.Closed {
+		return top.Season
+	}
+	return top.Season - 1
+}
+
+// endOf finds out about the end of that season.
+func (h *Hooks) endOf(ctx context.Context, top leaderboard.Page) SeasonEnd {
+	if top.Closed { // when its last late score had come
+		return SeasonEnd{At: top.EndsAt}
+	}
+	seasons, err := h.store.Seasons(ctx, top.Board.ID)
+	if err != nil {
+		return SeasonEnd{} // the store is away, and the recording will fail too
+	}
+	for _, s := range seasons {
+		if s.Season == lastEnded(top) {
+			return SeasonEnd{At: s.EndsAt, Final: s.EndsAt.Add(s.Board.Seasons.GracePeriod())}
+		}
+	}
+	return SeasonEnd{}
 }
 
 // SeasonEnd is what is known of the end of a season.
 type SeasonEnd struct {
 	At    time.Time // when it ended; zero if nobody knows
 	Final time.Time // from when on its standing does not change any more; zero if that is so already
-}
-
-// SeasonEnded records that a season of a board has ended, and those before it, unless
-// that is recorded already. Whoever ends a season may call it, as often as it likes; a
-// season that has ended is noticed all the same when the board is seen in the next.
-// The standing is read when it is delivered, which is not before it is final.
-func (h *Hooks) SeasonEnded(ctx context.Context, board leaderboard.Board, season int, end SeasonEnd) error {
-	want := h.asked(board.ID)
-	if want == (asked{}) {
-		return nil
-	}
-	return h.record(ctx, board, func(n note) (note, []event, bool) {
-		if created := board.CreatedAt.UnixMilli(); n.Created != created {
-			n = note{Created: created, Season: season}
-		}
-		if season < n.Season {
-			return n, nil, false
-		}
-		n.drop(want)
-		events := h.lastRecord(ctx, &n, board.ID, season, want)
-		return n, append(events, n.end(board, season, end, want)...), true
-	})
 }
 
 // lastRecord looks for a record in the last state of a season, which may never

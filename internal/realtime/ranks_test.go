@@ -257,7 +257,7 @@ func TestRankOfMemberNotOnBoard(t *testing.T) {
 		w.submit("bob", 5)
 		want(t, "sent", w.take(), []sentRank{{Member: "bob", Rank: 2, Rev: 3}})
 		time.Sleep(time.Second)
-		if _, err := w.service.Remove(t.Context(), "race", "bob"); err != nil {
+		if _, err := w.service.Remove(t.Context(), leaderboard.Ref{Board: "race"}, "bob"); err != nil {
 			t.Fatal(err)
 		}
 		w.ranks.boardChanged("race")
