@@ -89,14 +89,18 @@ func copyBoard(ctx context.Context, to leaderboard.Store, from leaderboard.Reade
 			return err
 		}
 		// It keeps the settings that it ended with.
-		if _, err := to.PatchBoard(ctx, v.Board.ID, settings(past.Board)); err != nil {
+		own := settings(past.Board)
+		own.Seasons, own.At = &past.Board.Seasons, past.EndsAt
+		if _, err := to.PatchBoard(ctx, v.Board.ID, own); err != nil {
 			return err
 		}
 		if err := end(current, past.EndsAt); err != nil {
 			return err
 		}
 		current++
-		if _, err := to.PatchBoard(ctx, v.Board.ID, settings(unbounded(v.Board))); err != nil {
+		next := settings(unbounded(v.Board))
+		next.Seasons, next.At = &plain.Seasons, past.EndsAt
+		if _, err := to.PatchBoard(ctx, v.Board.ID, next); err != nil {
 			return err
 		}
 	}
