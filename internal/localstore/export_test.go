@@ -95,3 +95,7 @@ func Fill(ctx context.Context, dir string, n int) error {
 	}
 	return s.Close()
 }
+
+// RankBytes is how much memory the ranks of all boards take, and those of past seasons
+// that are not final.
+func RankBytes(s *Store) int { return s.rankBytes() }

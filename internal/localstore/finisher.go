@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -18,9 +19,15 @@ import (
 const clockSlack = time.Minute
 
 // finalBytes is about how much of a final standing is written with one commit. A group that
-// has such a part takes a little longer, and those who wait for the next one too. Tests
-// have less.
+// has such a part takes longer, and those who wait for the next one too; so
+// there is a pause after each that is finalPause times as long as the part has taken, but no
+// longer than maxFinalPause. Tests have less.
 var finalBytes = 64 << 10
+
+const (
+	finalPause    = 4
+	maxFinalPause = 100 * time.Millisecond
+)
 
 // finisher makes past seasons final, one after the other: it writes their standings
 // from memory to the disk, in parts that the committer commits together with what else
@@ -209,9 +216,14 @@ func (f *finisher) finish(u *unfinished) bool {
 		open   = true
 	)
 	w.clear = true
+	start := time.Now()
 	flush := func() bool {
 		part := w
 		ok, still := f.write(&part)
+		if ok && w.directory == nil && !f.pause(min(finalPause*time.Since(start), maxFinalPause)) {
+			ok, still = false, false
+		}
+		start = time.Now()
 		failed, open = !ok, still
 		w.clear, w.from, w.blocks, size = false, w.from+len(w.blocks), nil, 0
 		return ok
@@ -235,6 +247,7 @@ func (f *finisher) finish(u *unfinished) bool {
 		w.blocks = append(w.blocks, appendBlock(nil, block))
 		size += len(w.blocks[len(w.blocks)-1])
 		block = block[:0]
+		runtime.Gosched() // or who waits for a processor would wait for long
 		if size >= finalBytes && rank < total && !flush() {
 			break
 		}
@@ -272,13 +285,21 @@ func (f *finisher) write(w *finalWrite) (ok, open bool) {
 		case errors.Is(err, leaderboard.ErrShuttingDown):
 			return false, false
 		}
-		retry := time.NewTimer(f.store.opts.RetryInterval)
-		select {
-		case <-retry.C:
-		case <-f.quit:
-			retry.Stop()
+		if !f.pause(f.store.opts.RetryInterval) {
 			return false, false
 		}
+	}
+}
+
+// pause waits. It returns false when the store is closed.
+func (f *finisher) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-f.quit:
+		return false
 	}
 }
 
