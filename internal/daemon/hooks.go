@@ -11,7 +11,7 @@ func (d *Daemon) openHooks(feed *feed.Options) (err error) {
 		return nil
 	}
 	options := d.opts.hookOptions
-	options.Trust = feed.Trust
+	options.Shared = !d.opts.Redis.IsZero()
 	options.Version = d.opts.Version
 	options.Log, options.Metrics = d.log.With("part", "hooks"), d.registry
 	if d.hooks, err = hooks.New(d.store, d.opts.Hooks, options); err != nil {

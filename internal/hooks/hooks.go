@@ -159,10 +159,9 @@ type Options struct {
 	Poll       time.Duration // between two looks at a queue for what other nodes put there; 0 is 1 s
 	Page       int           // entries in a page of a standing; 0 is [leaderboard.MaxLimit]
 
-	// Trust is how long a note that was read is taken for the one that there is. Where
-	// several nodes share a store, it must be shorter than what it takes another one
-	// to get a board and give it back. 0 is without end.
-	Trust time.Duration
+	// Shared says that other nodes have the same store, and notice events too: then
+	// what was told last is read anew each time.
+	Shared bool
 
 	Version string                // of the server, for the targets
 	Log     *slog.Logger          // nil: nothing is logged

@@ -347,9 +347,9 @@ func TestRecordsOnceHoweverManyLook(t *testing.T) {
 	hook := target.hook("all")
 	hook.Events = []hooks.Kind{hooks.NewLeader}
 	recorders := make([]*hooks.Hooks, 4)
-	w.options.Trust = time.Nanosecond // as nothing else says that somebody else has recorded
+	w.options.Shared = true
 	for i := range recorders {
-		h, err := hooks.New(w.store, []hooks.Hook{hook}, hooks.Options{Trust: w.options.Trust})
+		h, err := hooks.New(w.store, []hooks.Hook{hook}, hooks.Options{Shared: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,14 +394,13 @@ func TestRecordsOnceHoweverManyLook(t *testing.T) {
 	}
 }
 
-// A note that this node remembers does not keep it from noticing what others told,
-// when it is no longer trusted.
-func TestNoteIsTrustedForItsTime(t *testing.T) {
+// What a node has told does not keep it from noticing what others told since.
+func TestWhatOthersToldIsNoticed(t *testing.T) {
 	w := newWorld(t)
 	target := newTarget(t)
 	hook := target.hook("all")
 	hook.Events = []hooks.Kind{hooks.NewLeader}
-	w.options.Trust = time.Nanosecond
+	w.options.Shared = true
 	a, _ := w.hooks(hook)
 	b, err := hooks.New(w.store, []hooks.Hook{hook}, w.options) // a delivers for both
 	if err != nil {

@@ -17,7 +17,6 @@ const maxNotes = 1 << 16
 type known struct {
 	note
 	version uint64
-	at      time.Time // when that was certain
 }
 
 // Saw is shown the top of a board, and records what it tells. It implements
@@ -116,7 +115,6 @@ func (h *Hooks) record(ctx context.Context, b leaderboard.Board, next func(note)
 		if err != nil {
 			return err
 		}
-		asked := time.Now()
 		left, err := h.store.Record(ctx, r)
 		switch {
 		case errors.Is(err, leaderboard.ErrNoteChanged):
@@ -126,7 +124,7 @@ func (h *Hooks) record(ctx context.Context, b leaderboard.Board, next func(note)
 			h.forget(b.ID) // it may have been done
 			return fmt.Errorf("record what happened to %q: %w", b.ID, err)
 		}
-		h.remember(b.ID, known{after, before.version + 1, asked})
+		h.remember(b.ID, known{after, before.version + 1})
 		h.recorded(owners, left)
 		return nil
 	}
@@ -178,10 +176,9 @@ func (h *Hooks) noteOf(ctx context.Context, board string) (known, error) {
 	h.mu.Lock()
 	k, ok := h.notes[board]
 	h.mu.Unlock()
-	if ok && (h.opts.Trust == 0 || time.Since(k.at) < h.opts.Trust) {
+	if ok {
 		return k, nil
 	}
-	k = known{at: time.Now()}
 	found, err := h.store.Note(ctx, board)
 	if err != nil {
 		return k, err
@@ -198,6 +195,9 @@ func (h *Hooks) noteOf(ctx context.Context, board string) (known, error) {
 }
 
 func (h *Hooks) remember(board string, k known) {
+	if h.opts.Shared {
+		return // somebody else may change it
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.notes) >= maxNotes {
