@@ -18,8 +18,8 @@ import (
 
 const hookSecret = "a secret of the test"
 
-// soon is a configuration of hooks that does not let a test wait.
-var soon = hooks.Options{MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Poll: 20 * time.Millisecond}
+// impatient is a configuration of hooks that does not let a test wait.
+var impatient = hooks.Options{MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Poll: 20 * time.Millisecond}
 
 // hookTarget is a server that takes deliveries, and each of them once.
 type hookTarget struct {
@@ -157,7 +157,7 @@ func TestHooksTellWhatHappens(t *testing.T) {
 		return http.StatusOK
 	})
 	hangs := hanging.hook("hangs")
-	d := run(t, Options{Hooks: []hooks.Hook{hangs, target.hook("all")}, hookOptions: soon})
+	d := run(t, Options{Hooks: []hooks.Hook{hangs, target.hook("all")}, hookOptions: impatient})
 	c := connect(t, d.url)
 	if _, err := c.CreateBoard(t.Context(), client.Settings{ID: "race", Decimals: 1, IntervalMS: 20}); err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestHooksWaitForTheirTarget(t *testing.T) {
 	for _, store := range []string{"localstore", "redisstore"} {
 		t.Run(store, func(t *testing.T) {
 			target := newHookTarget(t)
-			opts := Options{Hooks: []hooks.Hook{target.hook("leaders", hooks.NewLeader)}, hookOptions: soon}
+			opts := Options{Hooks: []hooks.Hook{target.hook("leaders", hooks.NewLeader)}, hookOptions: impatient}
 			if store == "localstore" {
 				opts.Data = t.TempDir()
 			} else {
@@ -249,7 +249,7 @@ func TestHooksWaitForTheirTarget(t *testing.T) {
 func TestNodesShareHooks(t *testing.T) {
 	redis := at(t, redistest.Start(t).URL())
 	target := newHookTarget(t)
-	opts := Options{Redis: redis, Hooks: []hooks.Hook{target.hook("leaders", hooks.NewLeader)}, hookOptions: soon}
+	opts := Options{Redis: redis, Hooks: []hooks.Hook{target.hook("leaders", hooks.NewLeader)}, hookOptions: impatient}
 	nodes := []running{run(t, opts), run(t, opts), run(t, opts)}
 	clients := make([]*client.Client, len(nodes))
 	for i, node := range nodes {
