@@ -48,8 +48,8 @@ type HookEvent struct {
 
 // HookPlace is a member with a score.
 type HookPlace struct {
-	Rank   int             `json:"rank"` // in a standing
-	Member string          `json:"member"`
+	Rank   int             `json:"rank"`   // in a standing
+	Member string          `json:"member"` // empty for a previous record: the server does not keep who held it
 	Score  Score           `json:"score"`  // empty for a previous leader who is not near the top any more
 	Season int             `json:"season"` // of a record
 	Data   json.RawMessage `json:"data"`

@@ -170,7 +170,7 @@ func TestHooksTellWhatHappens(t *testing.T) {
 		t.Errorf("first event = %+v, want bob in alice's place", e)
 	}
 	e = target.next()
-	if e.Event != client.HookRecordBeaten || e.Record.Member != "bob" || e.Previous.Member != "alice" {
+	if e.Event != client.HookRecordBeaten || e.Record.Member != "bob" || e.Previous.Score != "5" {
 		t.Errorf("second event = %+v, want bob's record", e)
 	}
 	<-asked // so the other one hangs

@@ -41,7 +41,7 @@ func (e event) due() time.Time {
 // place is a member with a score.
 type place struct {
 	Rank   int             `json:"rank,omitempty"`
-	Member string          `json:"member"`
+	Member string          `json:"member,omitempty"`
 	Score  json.RawMessage `json:"score,omitempty"`
 	Season int             `json:"season,omitempty"` // of a record
 	Data   json.RawMessage `json:"data,omitempty"`
@@ -77,14 +77,15 @@ type note struct {
 	Season  int     `json:"season"`  // those before have ended, as far as was told
 	Rev     uint64  `json:"rev"`     // of the board, when the note was made
 	Epoch   string  `json:"epoch"`
-	Leader  string  `json:"leader,omitempty"` // empty: nobody yet in this season
+	Leader  string  `json:"leader,omitempty"` // empty: nobody yet in this season, or not any more
 	Record  *record `json:"record,omitempty"` // nil: it is not known
 }
 
+// record is the best score there ever was. Who reached it is not kept: a member may be
+// erased, and the record stands.
 type record struct {
-	Member string `json:"member"`
-	Score  int64  `json:"score"` // scaled
-	Season int    `json:"season"`
+	Score  int64 `json:"score"` // scaled
+	Season int   `json:"season"`
 }
 
 // asked is which kinds of events somebody asked for.
@@ -113,7 +114,11 @@ func (n note) after(top leaderboard.Page, end SeasonEnd, want asked) (next note,
 		events = append(events, next.end(b, last, end, want)...)
 		changed = true
 	}
-	if len(top.Entries) > 0 {
+	if len(top.Entries) == 0 {
+		if top.Season == next.Season && next.Leader != "" {
+			next.Leader, changed = "", true // who was erased is not to be kept here
+		}
+	} else {
 		first := top.Entries[0]
 		if want.leader && top.Season == next.Season && first.Member != next.Leader {
 			if next.Leader != "" {
@@ -156,10 +161,10 @@ func (n *note) reach(top leaderboard.Page) (events []event, better bool) {
 	if n.Record != nil {
 		e := event{Event: RecordBeaten, Board: b.ID, Season: top.Season, Rev: top.Rev, Record: placeOf(b, first)}
 		e.Record.Season = top.Season
-		e.Previous = &place{Member: n.Record.Member, Score: score(b, n.Record.Score), Season: n.Record.Season}
+		e.Previous = &place{Score: score(b, n.Record.Score), Season: n.Record.Season}
 		events = append(events, e.named(b, top.Epoch))
 	}
-	n.Record = &record{first.Member, first.Score, top.Season}
+	n.Record = &record{first.Score, top.Season}
 	return events, true
 }
 

@@ -278,7 +278,7 @@ func TestTellsOfLeadersAndRecords(t *testing.T) {
 	w.show(h, "race")
 	w.submit("race", "bob", "7.5")
 	w.show(h, "race")
-	target.wantNext("race 1: new_leader bob 7.5, was alice 5", "race 1: record_beaten bob 7.5 in 1, was alice 5 in 1")
+	target.wantNext("race 1: new_leader bob 7.5, was alice 5", "race 1: record_beaten bob 7.5 in 1, was 5 in 1")
 	w.submit("race", "bob", "6")
 	w.show(h, "race") // a lower score is no record
 	w.submit("race", "alice", "7")
@@ -286,7 +286,7 @@ func TestTellsOfLeadersAndRecords(t *testing.T) {
 	target.wantNext("race 1: new_leader alice 7, was bob 6")
 	w.submit("race", "alice", "8")
 	w.show(h, "race")
-	target.wantNext("race 1: record_beaten alice 8 in 1, was bob 7.5 in 1")
+	target.wantNext("race 1: record_beaten alice 8 in 1, was 7.5 in 1")
 	removal := leaderboard.Op{Board: "race", Kind: leaderboard.Remove, Member: "alice"}
 	if _, err := w.store.Apply(t.Context(), leaderboard.Batch{Ops: []leaderboard.Op{removal}, At: time.Now()}); err != nil {
 		t.Fatal(err)
@@ -302,11 +302,34 @@ func TestTellsOfLeadersAndRecords(t *testing.T) {
 	w.show(h, "race") // of another board with this id nobody knows what was
 	w.submit("race", "dave", "4")
 	w.show(h, "race")
-	target.wantNext("race 1: new_leader dave 4, was carol 9", "race 1: record_beaten dave 4 in 1, was carol 9 in 1")
+	target.wantNext("race 1: new_leader dave 4, was carol 9", "race 1: record_beaten dave 4 in 1, was 9 in 1")
 	target.wantNoMore()
 	if n := w.metric("laurel_hooks_recorded_total", "event=new_leader"); n != 4 {
 		t.Errorf("recorded new leaders = %v, want 4", n)
 	}
+}
+
+// Of a board that was emptied no name is kept, and who comes first then takes
+// nobody's place.
+func TestEmptyBoardHasNoLeader(t *testing.T) {
+	w := newWorld(t)
+	target := newTarget(t)
+	h, _ := w.hooks(target.hook("all"))
+	w.submit("race", "alice", "5")
+	w.show(h, "race")
+	removal := leaderboard.Op{Board: "race", Kind: leaderboard.Remove, Member: "alice"}
+	if _, err := w.store.Apply(t.Context(), leaderboard.Batch{Ops: []leaderboard.Op{removal}, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	w.show(h, "race")
+	if note, err := w.store.Note(t.Context(), "race"); err != nil || note.Version == 0 || strings.Contains(string(note.Text), "alice") {
+		t.Errorf("note = %s, %v, want one without alice", note.Text, err)
+	}
+	w.submit("race", "bob", "4")
+	w.show(h, "race")
+	w.submit("race", "carol", "4.5e1")
+	w.show(h, "race")
+	target.wantNext("race 1: new_leader carol 45, was bob 4", "race 1: record_beaten carol 45 in 1, was 5 in 1")
 }
 
 func TestTellsEachWhatItAskedFor(t *testing.T) {
@@ -324,7 +347,7 @@ func TestTellsEachWhatItAskedFor(t *testing.T) {
 	}
 	var want []string // in the order of each board
 	for _, board := range []string{"eu", "eu.1", "us", "world"} {
-		want = append(want, board+" 1: new_leader bob 2, was alice 1", board+" 1: record_beaten bob 2 in 1, was alice 1 in 1")
+		want = append(want, board+" 1: new_leader bob 2, was alice 1", board+" 1: record_beaten bob 2 in 1, was 1 in 1")
 	}
 	got := make([]string, len(want))
 	for i := range got {
@@ -335,7 +358,7 @@ func TestTellsEachWhatItAskedFor(t *testing.T) {
 		t.Errorf("told to who asked for all (-want +got):\n%s", diff)
 	}
 	leaders.wantNext("eu.1 1: new_leader bob 2, was alice 1", "world 1: new_leader bob 2, was alice 1")
-	records.wantNext("us 1: record_beaten bob 2 in 1, was alice 1 in 1")
+	records.wantNext("us 1: record_beaten bob 2 in 1, was 1 in 1")
 	leaders.wantNoMore()
 	records.wantNoMore()
 }
@@ -435,7 +458,7 @@ func TestRetriesInOrder(t *testing.T) {
 	}
 	for i := range 10 {
 		leader := fmt.Sprintf("race 1: new_leader m%d %d, was m%d %d", i+1, i+2, i, i+1)
-		record := fmt.Sprintf("race 1: record_beaten m%d %d in 1, was m%d %d in 1", i+1, i+2, i, i+1)
+		record := fmt.Sprintf("race 1: record_beaten m%d %d in 1, was %d in 1", i+1, i+2, i+1)
 		target.wantNext(leader, leader, leader, record, record, record)
 	}
 }
@@ -493,11 +516,11 @@ func TestHangingTargetHoldsUpNobody(t *testing.T) {
 	w.submit("race", "n", "1")
 	w.show(h, "race")
 	<-hanging
-	takes.wantNext("race 1: new_leader n 1, was m 0", "race 1: record_beaten n 1 in 1, was m 0 in 1")
+	takes.wantNext("race 1: new_leader n 1, was m 0", "race 1: record_beaten n 1 in 1, was 0 in 1")
 	for i := range 100 {
 		w.submit("race", "n", "1")
 		w.show(h, "race")
-		takes.wantNext(fmt.Sprintf("race 1: record_beaten n %d in 1, was n %d in 1", i+2, i+1))
+		takes.wantNext(fmt.Sprintf("race 1: record_beaten n %d in 1, was %d in 1", i+2, i+1))
 	}
 }
 
@@ -784,7 +807,7 @@ func TestSeasonIsSeenToEnd(t *testing.T) {
 	see(top(1, 6, leaderboard.Entry{Member: "carol", Score: 10})) // of before
 	see(top(2, 10, leaderboard.Entry{Member: "alice", Score: 12}, leaderboard.Entry{Member: "bob", Score: 3}))
 	see(top(5, 20, leaderboard.Entry{Member: "dave", Score: 1}))
-	target.wantNext("race 2: new_leader alice 12, was bob 3", "race 2: record_beaten alice 12 in 2, was alice 9 in 1")
+	target.wantNext("race 2: new_leader alice 12, was bob 3", "race 2: record_beaten alice 12 in 2, was 9 in 1")
 	for season := range 4 {
 		ends.wantNext(fmt.Sprintf("race %d: season_ended 1/1 of 0: gone", season+1))
 	}
@@ -812,7 +835,7 @@ func TestLastRecordOfASeasonIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	target.wantNext("race 1: record_beaten bob 7 in 1, was alice 5 in 1")
+	target.wantNext("race 1: record_beaten bob 7 in 1, was 5 in 1")
 	target.wantNoMore()
 }
 
