@@ -207,6 +207,14 @@ func (w *worker) settle(ctx context.Context, m leaderboard.Message, text []byte)
 // nothing more is to be tried before w.until.
 func (w *worker) deliver(ctx context.Context, m leaderboard.Message, e event) bool {
 	delivery, last, err := w.hooks.compose(ctx, w.hook, e)
+	if err == nil && time.Now().Before(delivery.FinalAt) {
+		e.FinalAt = delivery.FinalAt
+		text, err := json.Marshal(e)
+		if err != nil {
+			return w.failed(ctx, m, e, 0, err)
+		}
+		return w.settle(ctx, m, text) == nil
+	}
 	if err == nil && delivery.ID == "" { // the standing has become shorter meanwhile
 		return w.settle(ctx, m, nil) == nil
 	}
@@ -286,7 +294,7 @@ func (w *worker) pause(failures int) time.Duration {
 }
 
 // compose makes of an event what is delivered next of it, and says whether that is the last. What has no
-// ID is nothing.
+// ID is nothing, and what has a FinalAt that is yet to come is not final.
 func (h *Hooks) compose(ctx context.Context, hook Hook, e event) (delivery event, last bool, err error) {
 	e.Delivery = e.ID
 	if e.Event != SeasonEnded {
@@ -305,6 +313,12 @@ func (h *Hooks) compose(ctx context.Context, hook Hook, e event) (delivery event
 	}
 	if err != nil {
 		return e, false, fmt.Errorf("read the standing: %w", err)
+	}
+	if e.EndedAt.IsZero() {
+		e.EndedAt = page.EndsAt
+	}
+	if grace := page.Board.Seasons.GracePeriod(); grace > 0 && e.FinalAt.IsZero() && !page.EndsAt.IsZero() {
+		e.FinalAt = page.EndsAt.Add(grace)
 	}
 	told := page.Total
 	if hook.Standing > 0 {

@@ -74,7 +74,7 @@ func (e event) named(b leaderboard.Board, epoch string) event {
 // note is what was told last about a board.
 type note struct {
 	Created int64   `json:"created"` // of the board, in ms: another one of the same id begins anew
-	Season  int     `json:"season"`  // those before have ended, as far as was told
+	Season  int     `json:"season"`  // those before have ended, as far as was told; of a closed one it is the next
 	Rev     uint64  `json:"rev"`     // of the board, when the note was made
 	Epoch   string  `json:"epoch"`
 	Leader  string  `json:"leader,omitempty"` // empty: nobody yet in this season, or not any more
@@ -95,9 +95,8 @@ type asked struct{ leader, record, season bool }
 const maxSeasons = 100
 
 // after returns the note that follows on n when the top of a board is seen, and what is to be
-// told. end is of the last season that has ended. changed says whether the note differs from n in
-// what counts.
-func (n note) after(top leaderboard.Page, end SeasonEnd, want asked) (next note, events []event, changed bool) {
+// told. changed says whether it differs from n in what counts.
+func (n note) after(top leaderboard.Page, want asked) (next note, events []event, changed bool) {
 	b := top.Board
 	created := b.CreatedAt.UnixMilli()
 	fresh := n.Created != created
@@ -106,12 +105,15 @@ func (n note) after(top leaderboard.Page, end SeasonEnd, want asked) (next note,
 	}
 	next = n
 	if fresh {
-		next = note{Created: created, Season: 1 + lastEnded(top)}
+		next = note{Created: created, Season: top.Season}
+		if top.Closed {
+			next.Season++ // nobody was there to see its end
+		}
 	}
 	next.Rev, next.Epoch = top.Rev, top.Epoch
 	next.drop(want)
-	if last := lastEnded(top); next.Season <= last {
-		events = append(events, next.end(b, last, end, want)...)
+	if next.Season < top.Season {
+		events = append(events, next.end(b, top.Season-1, SeasonEnd{}, want)...)
 		changed = true
 	}
 	if len(top.Entries) == 0 {
@@ -138,6 +140,10 @@ func (n note) after(top leaderboard.Page, end SeasonEnd, want asked) (next note,
 			events = append(events, beaten...)
 			changed = changed || better
 		}
+	}
+	if top.Closed && next.Season == top.Season {
+		events = append(events, next.end(b, top.Season, SeasonEnd{At: top.EndsAt}, want)...)
+		changed = true
 	}
 	return next, events, changed || fresh
 }

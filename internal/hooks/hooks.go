@@ -145,9 +145,6 @@ type Store interface {
 	// Entries returns a page of a season, or [leaderboard.ErrBoardNotFound] or
 	// [leaderboard.ErrSeasonNotFound].
 	Entries(ctx context.Context, at leaderboard.Ref, r leaderboard.Range) (leaderboard.Page, error)
-
-	// Seasons returns the seasons of a board that are kept, or [leaderboard.ErrBoardNotFound].
-	Seasons(ctx context.Context, board string) ([]leaderboard.View, error)
 }
 
 // Options are the settings of [Hooks]. The zero value works.

@@ -28,44 +28,17 @@ func (h *Hooks) Saw(ctx context.Context, top leaderboard.Page) error {
 	}
 	return h.record(ctx, top.Board, func(n note) (note, []event, bool) {
 		var events []event
-		var end SeasonEnd
-		if n.Created == top.Board.CreatedAt.UnixMilli() && n.Season <= lastEnded(top) {
-			if n.Season < top.Season {
-				events = h.lastRecord(ctx, &n, top.Board.ID, top.Season-1, want)
-			}
-			end = h.endOf(ctx, top)
+		ended := n.Created == top.Board.CreatedAt.UnixMilli() && n.Season < top.Season
+		if ended {
+			events = h.lastRecord(ctx, &n, top.Board.ID, top.Season-1, want)
 		}
-		next, more, changed := n.after(top, end, want)
+		next, more, changed := n.after(top, want)
 		return next, append(events, more...), changed
 	})
 }
 
-// lastEnded returns the last season of a board that has ended.
-func lastEnded(top leaderboard.Page) int {
-	if top.Closed {
-		return top.Season
-	}
-	return top.Season - 1
-}
-
-// endOf finds out about the end of that season.
-func (h *Hooks) endOf(ctx context.Context, top leaderboard.Page) SeasonEnd {
-	if top.Closed { // when its last late score had come
-		return SeasonEnd{At: top.EndsAt}
-	}
-	seasons, err := h.store.Seasons(ctx, top.Board.ID)
-	if err != nil {
-		return SeasonEnd{} // the store is away, and the recording will fail too
-	}
-	for _, s := range seasons {
-		if s.Season == lastEnded(top) {
-			return SeasonEnd{At: s.EndsAt, Final: s.EndsAt.Add(s.Board.Seasons.GracePeriod())}
-		}
-	}
-	return SeasonEnd{}
-}
-
-// SeasonEnd is what is known of the end of a season.
+// SeasonEnd is what is known of the end of a season when it is noticed. The rest is read
+// with its standing.
 type SeasonEnd struct {
 	At    time.Time // when it ended; zero if nobody knows
 	Final time.Time // from when on its standing does not change any more; zero if that is so already
