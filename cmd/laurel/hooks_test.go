@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -70,16 +71,22 @@ func TestKilledServersLoseNoEvent(t *testing.T) {
 				}
 			})
 
-			// Deliveries are refused while a server is to be killed, so that it dies
-			// between recording and delivery at least once.
-			const kills = 4
+			// Half of the servers are killed while their deliveries are refused, and so surely
+			// between recording and delivery, and the others at any moment.
+			const kills = 6
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			rng := rand.New(rand.NewPCG(seed, 0))
 			for n := range kills {
 				srv := serve(t, options...)
 				f.follow(srv.url)
-				target.await(t, "deliveries", func() bool { return target.taken >= 3*(n+1) })
-				target.refuse(true)
-				refused := target.refused()
-				target.await(t, "a delivery that is refused", func() bool { return target.refusals > refused })
+				enough := target.count() + 2 + rng.IntN(20)
+				target.await(t, "deliveries", func() bool { return target.taken >= enough })
+				if n%2 == 0 {
+					target.refuse(true)
+					refused := target.refused()
+					target.await(t, "a delivery that is refused", func() bool { return target.refusals > refused })
+				}
 				srv.end()
 				f.follow("")
 				target.refuse(false)
@@ -155,6 +162,12 @@ func (h *hookTarget) refuse(refuse bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.refusing = refuse
+}
+
+func (h *hookTarget) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.taken
 }
 
 func (h *hookTarget) refused() int {
