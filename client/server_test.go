@@ -419,13 +419,13 @@ func TestWatchShowsTheBoard(t *testing.T) {
 	if diff := cmp.Diff(want, got.Entries, asJSON); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(outcome.Position, got.Position); diff != "" {
+	if diff := cmp.Diff(outcome.Position, got.Position, cmpopts.IgnoreFields(client.Span{}, "StartsAt")); diff != "" { // which a publication does not say
 		t.Error(diff)
 	}
 	// Deltas: a change of each kind, on top of the one before.
 	for i := range 20 {
 		submit(t, c, "race", "bob", client.Scaled(int64(1+i), 1))
-		o := submit(t, c, "race", "carol", client.Scaled(int64(2*i), 1))
+		o := submit(t, c, "race", "carol", client.Scaled(int64(1+2*i), 1)) // no 0: a change that nobody sees is not published
 		table := w.until(t, func(table client.Table) bool { return table.Rev == o.Rev })
 		page, err := c.Top(t.Context(), "race", 3)
 		if err != nil {

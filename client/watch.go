@@ -33,7 +33,8 @@ type WatchOptions struct {
 	OnState func(State, error)
 }
 
-// Table is the top of a board at one rev, with its total of members.
+// Table is the top of a board at one rev, with its total of members. Of its Span it
+// has when the season ends, and whether it has.
 type Table struct {
 	Settings Settings `json:"-"`
 	Position

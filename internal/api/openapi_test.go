@@ -460,7 +460,11 @@ func valuesOf(s *huma.Schema) []any {
 		at := "2030-01-31T12:00:00+01:00"
 		return []any{
 			map[string]any{"cron": "@daily", "time_zone": "Europe/Berlin", "grace_ms": 5, "keep": 6},
-			map[string]any{"every": "36h", "from": at}, map[string]any{"starts_at": at}, map[string]any{"ends_at": at}, map[string]any{}, nil,
+			map[string]any{"every": "36h", "from": at},
+			map[string]any{"starts_at": at},
+			map[string]any{"ends_at": at},
+			map[string]any{},
+			nil,
 		}
 	case s.Type == huma.TypeObject:
 		return []any{map[string]any{}, map[string]any{"a": map[string]any{"b": []any{1, nil}}}, nil}

@@ -42,7 +42,7 @@ func (p Position) appendFields(to []byte) []byte {
 	to = appendInt(to, "season", p.Season)
 	to = strconv.AppendUint(appendField(to, "rev"), p.Rev, 10)
 	to = appendText(to, "epoch", p.Epoch)
-	return p.Span.append(appendInt(to, "total", p.Total))
+	return p.append(appendInt(to, "total", p.Total))
 }
 
 // score is a score on its board's scale; a nullScore may be absent.
@@ -185,7 +185,7 @@ func (b board) appendJSON(to []byte) []byte {
 	to = strconv.AppendUint(appendField(to, "rev"), b.Rev, 10)
 	to = appendText(to, "epoch", b.Epoch)
 	to = appendInt(to, "total", b.Total)
-	return append(b.Span.append(to), '}')
+	return append(b.append(to), '}')
 }
 
 func (b board) version() version { return version{b.Epoch, b.Season, b.Rev, b.ZSet != ""} }
