@@ -236,13 +236,15 @@ func (s *Service) applyOnce(ctx context.Context, name string, ops []Op) (Outcome
 // request that is refused leaves nothing behind.
 func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
 	board := Board{ID: id}.WithDefaults()
+	board.CreatedAt = s.now()
+	season := board.FirstRun(board.CreatedAt)
 	records := map[string]*Record{}
 	for i, op := range ops {
 		if op.Board != id || op.Kind == Remove {
 			continue
 		}
-		var err error
-		if records[op.Member] == nil {
+		_, err := board.Admit(season, &op, board.CreatedAt)
+		if err == nil && records[op.Member] == nil {
 			err = op.CheckRev(0)
 		}
 		var record Record
@@ -254,7 +256,6 @@ func (s *Service) createFor(ctx context.Context, id string, ops []Op) error {
 		}
 		records[op.Member] = &record
 	}
-	board.CreatedAt = s.now()
 	_, err := s.store.CreateBoard(ctx, board) // the name is that of the batch
 	if errors.Is(err, ErrBoardExists) {
 		return nil // another submission was quicker

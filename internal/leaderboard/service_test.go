@@ -227,6 +227,19 @@ func TestServiceCreatesNoBoard(t *testing.T) {
 			_, err := s.Submit(t.Context(), "race", []leaderboard.Submission{big, big})
 			return err
 		}},
+		"for a season that it would not have": {auto, leaderboard.CodeSeasonNotFound, func(s *leaderboard.Service) error {
+			first, second := points(t, "bob", "5"), points(t, "alice", "5")
+			first.Season, second.Season = 1, 2
+			_, err := s.SubmitAcross(t.Context(), []leaderboard.BoardSubmission{{Board: "race", Submission: first}})
+			if !errors.Is(err, leaderboard.ErrBoardNotFound) {
+				t.Errorf("the first season of no board: %v", err)
+			}
+			_, err = s.Submit(t.Context(), "race", []leaderboard.Submission{second})
+			if failed, ok := errors.AsType[*leaderboard.BatchError](err); ok {
+				failed.Index++ // it is the only one
+			}
+			return err
+		}},
 		"for a member that is not valid": {auto, leaderboard.CodeInvalidMember, func(s *leaderboard.Service) error {
 			_, err := s.Submit(t.Context(), "race", []leaderboard.Submission{points(t, "bob", "5"), points(t, "", "5")})
 			return err
