@@ -205,6 +205,20 @@ func TestABoundaryIsAnInstant(t *testing.T) {
 	}
 }
 
+// TestAChangeOfTheSettingForgetsNoEnd has nobody who ends the season but the change.
+func TestAChangeOfTheSettingForgetsNoEnd(t *testing.T) {
+	s := newServer(t)
+	s.must("POST", "/v1/leaderboards", `{"id":"b","seasons":{"cron":"@hourly"}}`)
+	s.must("POST", "/v1/leaderboards/b/scores", `{"member":"ann","score":9}`)
+	s.later(90 * time.Minute)
+	for range 2 {
+		got := s.send("PATCH", "/v1/leaderboards/b", `{"seasons":null}`, "Idempotency-Key", "k").body
+		if !strings.Contains(got, `"season":2,"rev":4,`) || !strings.Contains(got, `"total":0,"starts_at":"2026-11-24T10:00:00.000Z"}`) {
+			t.Errorf("after the change: %s", got)
+		}
+	}
+}
+
 func TestOneSeasonWithItsDates(t *testing.T) {
 	s := newServer(t)
 	s.must("POST", "/v1/leaderboards", `{"id":"b","seasons":{"starts_at":"2026-11-24T10:00:00Z","ends_at":"2026-11-24T11:00:00Z","grace_ms":60000}}`)

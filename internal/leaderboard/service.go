@@ -100,6 +100,11 @@ func (s *Service) PatchBoard(ctx context.Context, id string, p Patch) (View, err
 		return View{}, err
 	}
 	p.At = s.now()
+	if p.Seasons != nil {
+		// By the setting of before, or its end would be forgotten. What is in the way of that is in the
+		// way of the patch too, unless that was made before.
+		_, _, _ = s.store.ChangeBoard(ctx, BoardChange{ID: id, End: &End{At: p.At, Due: true}})
+	}
 	if s.once != nil {
 		return s.change(ctx, BoardChange{ID: id, Patch: &p})
 	}
