@@ -124,8 +124,14 @@ type witnessed struct {
 	states chan client.State // of the viewer's connection
 
 	mu      sync.Mutex
-	answers map[string]int              // guarded by mu: how many there were of a kind
-	ledger  map[string]map[string]place // guarded by mu: what was acknowledged, by board and member
+	answers map[string]int            // guarded by mu: how many there were of a kind
+	ledger  map[string]map[seat]place // guarded by mu: what was acknowledged, by board
+}
+
+// seat is a member in a season of a board.
+type seat struct {
+	season int
+	member string
 }
 
 // place is where a member stood when a change was acknowledged.
@@ -148,7 +154,7 @@ func newWitnessed(t *testing.T, seed uint64) *witnessed {
 		tables:  make(chan client.Table, 1),
 		states:  make(chan client.State, 1000),
 		answers: map[string]int{},
-		ledger:  map[string]map[string]place{},
+		ledger:  map[string]map[seat]place{},
 	}
 	w.operations = w.readOperations()
 	var err error
@@ -222,7 +228,7 @@ func (w *witnessed) round(round, share int) {
 		if _, err := w.honest.CreateBoard(w.Context(), settings); err != nil {
 			w.Fatal(err)
 		}
-		w.ledger[settings.ID] = map[string]place{}
+		w.ledger[settings.ID] = map[seat]place{}
 	}
 	rng := rand.New(rand.NewPCG(w.seed, uint64(round)))
 	var queue []assault
@@ -353,12 +359,41 @@ func (w *witnessed) compareBoard(b client.Board) {
 	if !ok {
 		w.Errorf("board %q is there, and nobody was told so", b.ID)
 	}
-	there := map[string]string{}
-	for e, err := range w.honest.All(w.Context(), b.ID) {
+	seasons, err := w.honest.Seasons(w.Context(), b.ID)
+	if err != nil {
+		w.Fatal(err)
+	}
+	kept := map[int]bool{}
+	there := map[seat]string{}
+	for _, s := range seasons {
+		kept[s.Season] = true
+		w.readSeason(b, s.Season, there)
+	}
+	for at, p := range acknowledged {
+		if !kept[at.season] {
+			continue
+		}
+		if p.score == "null" {
+			p.score = ""
+		}
+		if there[at] != p.score {
+			w.Errorf("member %q of season %d of board %q has the score %q, acknowledged is %q at rev %d", at.member, at.season, b.ID, there[at], p.score, p.rev)
+		}
+		delete(there, at)
+	}
+	if len(there) > 0 {
+		w.Errorf("board %q has what was never acknowledged: %v", b.ID, there)
+	}
+}
+
+// readSeason looks at every entry of a season.
+func (w *witnessed) readSeason(b client.Board, season int, there map[seat]string) {
+	w.Helper()
+	for e, err := range w.honest.InSeason(season).All(w.Context(), b.ID) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		there[e.Member] = string(e.Score)
+		there[seat{season, e.Member}] = string(e.Score)
 		if n := len(e.Member); n == 0 || n > 128 || !utf8.ValidString(e.Member) || strings.ContainsFunc(e.Member, unicode.IsControl) {
 			w.Errorf("board %q has a member %q", b.ID, e.Member)
 		}
@@ -369,18 +404,6 @@ func (w *witnessed) compareBoard(b client.Board) {
 			w.Errorf("member %q of board %q has the data %.100s", e.Member, b.ID, e.Data)
 		}
 	}
-	for member, p := range acknowledged {
-		if p.score == "null" {
-			p.score = ""
-		}
-		if there[member] != p.score {
-			w.Errorf("member %q of board %q has the score %q, acknowledged is %q at rev %d", member, b.ID, there[member], p.score, p.rev)
-		}
-		delete(there, member)
-	}
-	if len(there) > 0 {
-		w.Errorf("board %q has what was never acknowledged: %q", b.ID, there)
-	}
 }
 
 // acknowledge takes down what an answer has said.
@@ -388,6 +411,7 @@ func (w *witnessed) acknowledge(body []byte) error {
 	var said struct {
 		ID      string // of a board that was created
 		Board   string
+		Season  int
 		Rev     uint64
 		Results []struct {
 			Board  string // of one of many boards
@@ -395,33 +419,35 @@ func (w *witnessed) acknowledge(body []byte) error {
 			Score  json.RawMessage
 		}
 		Boards []struct { // of a write to many
-			Board string
-			Rev   uint64
+			Board  string
+			Season int
+			Rev    uint64
 		}
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
 		return err
 	}
-	revs := map[string]uint64{}
+	revs, seasons := map[string]uint64{}, map[string]int{}
 	for _, b := range said.Boards {
-		revs[b.Board] = b.Rev
+		revs[b.Board], seasons[b.Board] = b.Rev, b.Season
 	}
 	one := cmp.Or(said.Board, said.ID)
 	if one != "" {
-		revs[one] = said.Rev
+		revs[one], seasons[one] = said.Rev, said.Season
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for board := range revs {
 		if w.ledger[board] == nil {
-			w.ledger[board] = map[string]place{}
+			w.ledger[board] = map[seat]place{}
 		}
 	}
 	w.answers["acknowledged"] += len(said.Results)
 	for _, r := range said.Results {
 		board := cmp.Or(r.Board, one)
-		if known := w.ledger[board][r.Member]; revs[board] >= known.rev {
-			w.ledger[board][r.Member] = place{revs[board], string(r.Score)}
+		at := seat{seasons[board], r.Member}
+		if known := w.ledger[board][at]; revs[board] >= known.rev {
+			w.ledger[board][at] = place{revs[board], string(r.Score)}
 		}
 	}
 	return nil
