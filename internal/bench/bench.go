@@ -43,6 +43,7 @@ func Parts() []Part {
 		{"store", "durable submits, beside bare Pebble", true, measureStore},
 		{"redis", "submits to the store on Redis, beside redis-benchmark and a script that publishes whole boards", true, measureRedis},
 		{"import", "a board of 1 M members from a file, beside bare Pebble and bare pipelined Redis", true, measureImport},
+		{"seasons", "the end of a season of 1 M members while writes go on, and reads of it afterwards", true, measureSeasons},
 		{"http", "submits over HTTP, beside a bare net/http handler", false, measureHTTP},
 		{"delay", "from a score to a viewer's message", false, measureDelay},
 		{"publish", "the cost of a publication, by the size of the board", false, measurePublish},
