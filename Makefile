@@ -34,7 +34,7 @@ build: ## bin/laurel, with the version from git
 
 lint: web-lint go-lint ## the page's and the Go code's checks without the tests
 
-bench: build ## figures, each beside its yardstick; eleven minutes on a machine with nothing else to do (BENCH='http delay')
+bench: build ## figures, each beside its yardstick; thirteen minutes on a machine with nothing else to do (BENCH='http delay')
 	bin/laurel bench $(BENCH)
 
 fuzz: ## each fuzz target of the tree in turn, FUZZTIME=30s each
