@@ -30,6 +30,14 @@ type Settings struct {
 	SubmitsPerMinute int `json:"submits_per_minute,omitempty"`
 
 	Seasons Seasons `json:"seasons,omitzero"`
+
+	// MaxEntries is how many entries the board keeps, up to 10,000,000; 0 is any number. It
+	// can be patched, but not be given or taken away.
+	MaxEntries int `json:"max_entries,omitempty"`
+
+	// EntryTTL is for how many seconds an entry stays that no accepted write refreshes; 0
+	// is for ever. It can be patched, but not be given or taken away.
+	EntryTTL int `json:"entry_ttl,omitempty"`
 }
 
 // Patch changes settings of a board; what is zero stays as it is. A board's
@@ -46,6 +54,9 @@ type Patch struct {
 	SubmitsPerMinute *int `json:"submits_per_minute,omitempty"` // nil leaves it, and 0 takes the limit away
 
 	Seasons *Seasons `json:"seasons,omitempty"` // replaces the whole setting
+
+	MaxEntries int `json:"max_entries,omitempty"` // of a board that has a number of them
+	EntryTTL   int `json:"entry_ttl,omitempty"`   // of a board that has one
 }
 
 // Bound is what a bound of a board is to be: a number as a [Score] has it, or
@@ -131,7 +142,7 @@ type Outcome struct {
 type Result struct {
 	Member        string `json:"member"`
 	Accepted      bool   `json:"accepted"`         // whether anything was changed
-	Reason        string `json:"reason,omitempty"` // why not: "not_better"
+	Reason        string `json:"reason,omitempty"` // why not: "not_better" or "board_full"
 	Score         Score  `json:"score"`
 	Rank          int    `json:"rank"`
 	PreviousScore Score  `json:"previous_score"`

@@ -113,6 +113,16 @@ var boardOptions = []boardOption{
 	limitOption("submits-per-minute", "most `submissions` of a member in a minute, 1 to 10000, or none",
 		func(s *client.Settings) *int { return &s.SubmitsPerMinute }, func(p *client.Patch) **int { return &p.SubmitsPerMinute }),
 	{
+		"max-entries", "how many `entries` the board keeps, the best ones, up to 10000000; that there is such a number is fixed at creation",
+		func(s *client.Settings, v string) error { return positive(&s.MaxEntries, v) },
+		func(p *client.Patch, v string) error { return positive(&p.MaxEntries, v) },
+	},
+	{
+		"entry-ttl", "for how many `seconds` an entry stays that nobody refreshes; that there is such a time is fixed at creation",
+		func(s *client.Settings, v string) error { return positive(&s.EntryTTL, v) },
+		func(p *client.Patch, v string) error { return positive(&p.EntryTTL, v) },
+	},
+	{
 		"zset", "`key` of a sorted set in Redis that another program writes and that the board shows; fixed at creation",
 		func(s *client.Settings, v string) error { s.ZSet = v; return nil }, nil,
 	},

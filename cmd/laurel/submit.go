@@ -82,6 +82,8 @@ func sentence(o client.Outcome) string {
 	r := o.Results[0]
 	member := printable(r.Member)
 	switch {
+	case !r.Accepted && r.Rank == 0:
+		return fmt.Sprintf("%s is not on %s: it is full, and the new score is not better than its last", member, o.Board)
 	case !r.Accepted:
 		return fmt.Sprintf("%s keeps %s on %s, number %d of %d: the new score is not better", member, r.Score, o.Board, r.Rank, o.Total)
 	case r.PreviousRank == 0:

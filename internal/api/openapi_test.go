@@ -553,7 +553,7 @@ func TestEveryShapeIsWrittenAsItsTagsSay(t *testing.T) {
 		}
 		return scoreBound{leaderboard.BoundOf(d)}
 	}
-	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, limit("-0.5"), limit("1e3"), limit("2"), 30, seasons{"0 0 * * *", "2h", at, "UTC", at, at, 5, 6}, "scores", at, 1, 2, "e", 3, span}
+	full := board{"b", "asc", "best", 6, "latest", "competition", 500, 60000, limit("-0.5"), limit("1e3"), limit("2"), 30, seasons{"0 0 * * *", "2h", at, "UTC", at, at, 5, 6}, 7, 60, "scores", at, 1, 2, "e", 3, span}
 	done := result{"a", true, "not_better", nullScore{score{5, 1}, true}, 4, nullScore{score{-3, 0}, true}, 5, 9}
 	for _, a := range []answer{
 		full,

@@ -32,6 +32,8 @@ type Settings struct {
 	MaxStep   *givenBound            `json:"max_step,omitempty" nullable:"true" exclusiveMinimum:"0" doc:"A submission that would move a score by more than this, up or down, is refused. The first score of a member counts from 0 if the policy is sum, and else not at all; null: none"`
 	Submits   *int                   `json:"submits_per_minute,omitempty" minimum:"0" maximum:"10000" doc:"How many submissions of one member are carried out in a minute of the clock; the next is refused. 0: any number"`
 	Seasons   *givenSeasons          `json:"seasons,omitempty" nullable:"true" doc:"When seasons begin and end; replaces the whole setting. Null: when somebody says so"`
+	Entries   *int                   `json:"max_entries,omitempty" minimum:"0" maximum:"10000000" doc:"How many entries the board keeps: with a new one the worst falls off. 0: any number. It can be changed, but not be given or taken away after the creation"`
+	TTL       *int                   `json:"entry_ttl,omitempty" minimum:"0" maximum:"316224000" doc:"For how many seconds an entry stays that no accepted write refreshes. 0: for ever. It can be changed, but not be given or taken away after the creation"`
 	ZSet      *string                `json:"zset,omitempty" minLength:"0" maxLength:"512" doc:"The key of a sorted set in Redis that another program writes and that the board shows. The board itself is read-only then. Needs a server on Redis. Fixed at creation"`
 }
 
@@ -103,6 +105,10 @@ func (p *Settings) field(s *scanner, name string) {
 		p.Submits = new(s.integer(name))
 	case "seasons":
 		p.Seasons = s.seasons(name)
+	case "max_entries":
+		p.Entries = new(s.integer(name))
+	case "entry_ttl":
+		p.TTL = new(s.integer(name))
 	case "zset":
 		p.ZSet = new(s.string(name))
 	default:
@@ -149,6 +155,8 @@ func (b *newBoard) board() (leaderboard.Board, error) {
 	override(&created.MaxStep, b.MaxStep.bound())
 	override(&created.SubmitsPerMinute, b.Submits)
 	override(&created.Seasons, b.Seasons.seasons())
+	override(&created.MaxEntries, b.Entries)
+	override(&created.EntryTTL, b.TTL)
 	return created, created.Validate()
 }
 
@@ -168,7 +176,7 @@ func (p *boardPatch) patch() leaderboard.Patch {
 	return leaderboard.Patch{
 		Order: p.Order, Decimals: p.Decimals, Policy: p.Policy, Ties: p.Ties, RankStyle: p.RankStyle, Top: p.Top, Interval: p.Interval, ZSet: p.ZSet,
 		MinScore: p.MinScore.bound(), MaxScore: p.MaxScore.bound(), MaxStep: p.MaxStep.bound(),
-		SubmitsPerMinute: p.Submits, Seasons: p.Seasons.seasons(),
+		SubmitsPerMinute: p.Submits, Seasons: p.Seasons.seasons(), MaxEntries: p.Entries, EntryTTL: p.TTL,
 	}
 }
 

@@ -140,6 +140,8 @@ type board struct {
 	MaxStep   scoreBound            `json:"max_step,omitzero" doc:"No submission may move a score by more than this; absent: none"`
 	Submits   int                   `json:"submits_per_minute,omitzero" minimum:"1" maximum:"10000" doc:"How many submissions of one member are carried out in a minute; absent: any number"`
 	Seasons   seasons               `json:"seasons,omitzero" doc:"When seasons begin and end; absent: when somebody says so"`
+	Entries   int                   `json:"max_entries,omitzero" minimum:"1" maximum:"10000000" doc:"How many entries the board keeps; absent: any number"`
+	TTL       int                   `json:"entry_ttl,omitzero" minimum:"1" maximum:"316224000" doc:"For how many seconds an entry stays that no accepted write refreshes; absent: for ever"`
 	ZSet      string                `json:"zset,omitempty" doc:"The key of the sorted set in Redis that the board shows; absent if it has its own entries"`
 	CreatedAt timestamp             `json:"created_at"`
 	Season    int                   `json:"season" minimum:"1" doc:"The current season, counted from 1"`
@@ -153,7 +155,7 @@ func boardOf(v leaderboard.View) board {
 	b := v.Board
 	return board{
 		ID: b.ID, Order: b.Order, Policy: b.Policy, Decimals: b.Decimals, Ties: b.Ties, RankStyle: b.RankStyle,
-		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, Submits: b.SubmitsPerMinute, Seasons: seasonsOf(b.Seasons), ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
+		Top: b.Top, Interval: b.Interval, MinScore: scoreBound{b.MinScore}, MaxScore: scoreBound{b.MaxScore}, MaxStep: scoreBound{b.MaxStep}, Submits: b.SubmitsPerMinute, Seasons: seasonsOf(b.Seasons), Entries: b.MaxEntries, TTL: b.EntryTTL, ZSet: b.ZSet, CreatedAt: timestamp{b.CreatedAt},
 		Season: v.Season, Rev: v.Rev, Epoch: v.Epoch, Total: v.Total, Span: spanOf(v),
 	}
 }
@@ -176,6 +178,12 @@ func (b board) appendJSON(to []byte) []byte {
 	}
 	if b.Seasons != (seasons{}) {
 		to = b.Seasons.appendJSON(appendField(to, "seasons"))
+	}
+	if b.Entries != 0 {
+		to = appendInt(to, "max_entries", b.Entries)
+	}
+	if b.TTL != 0 {
+		to = appendInt(to, "entry_ttl", b.TTL)
 	}
 	if b.ZSet != "" {
 		to = appendText(to, "zset", b.ZSet)
@@ -234,7 +242,7 @@ type outcome struct {
 type result struct {
 	Member        string             `json:"member"`
 	Accepted      bool               `json:"accepted" doc:"Whether anything was changed"`
-	Reason        leaderboard.Reason `json:"reason,omitempty" enum:"not_better" doc:"Why nothing was changed, which is not an error"`
+	Reason        leaderboard.Reason `json:"reason,omitempty" enum:"not_better,board_full" doc:"Why nothing was changed, which is not an error"`
 	Score         nullScore          `json:"score" doc:"The member's score when the submission had been applied; null: not on the board"`
 	Rank          nullRank           `json:"rank" doc:"The rank then"`
 	PreviousScore nullScore          `json:"previous_score" doc:"The score just before; null: was not on the board"`

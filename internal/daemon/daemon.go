@@ -278,6 +278,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	part(&feeds, "feed", func() error { return d.feed.Run(feeding) })
 	feeds.Go(func() { d.timekeeper.Run(feeding) })
+	part(&feeds, "expiry", func() error { return expire(feeding, d.store, d.log.With("part", "expiry")) })
 	if d.publisher != nil {
 		feeds.Go(func() { d.publisher.Run(feeding, d.store) })
 	}

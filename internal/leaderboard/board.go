@@ -67,7 +67,7 @@ const (
 )
 
 // Board is the settings of a leaderboard. Its id, order, decimals, ties and ZSet
-// never change; the rest may be patched, but for [Dense], which a board has from
+// never change; the rest may be patched, but for MaxEntries, EntryTTL and [Dense], which a board has from
 // its creation on or never: such a board keeps its distinct scores too, and to find
 // those of a board that has not kept them takes as long as it is large.
 type Board struct {
@@ -103,6 +103,21 @@ type Board struct {
 	SubmitsPerMinute int `json:"submits_per_minute,omitzero"`
 
 	Seasons Seasons `json:"seasons,omitzero"`
+
+	// MaxEntries, if it is not 0, is how many entries the board keeps. A member that is
+	// not on the board and would stand behind so many is not taken; see [BoardFull].
+	// With another one that is, the worst fall off in the same change until there are no
+	// more, but no more than [FallWithMember] at a time. There is more to fall off only
+	// after a patch to a lower number, which itself drops up to [FallWithPatch]. A
+	// board has a number from its creation on or never: what would fall off next must be
+	// known before it is durable, and so the order is kept a second time. Each season is held
+	// to the number that it has, and one that has ended to the number that it had then.
+	MaxEntries int `json:"max_entries,omitzero"`
+
+	// EntryTTL, if it is not 0, is for how many seconds an entry stays that nobody
+	// refreshes, by its UpdatedAt; see [Expirer]. Those of a season that has ended stay. A board has one from its creation on or
+	// never, as its entries are kept in the order of their UpdatedAt too.
+	EntryTTL int `json:"entry_ttl,omitzero"`
 }
 
 // WithDefaults returns b with every setting that is zero set to its default.
@@ -163,6 +178,12 @@ func (b Board) Validate() error {
 	}
 	if b.ZSet != "" && b.Seasons != (Seasons{}) {
 		return Errorf(CodeInvalidBoard, "seasons of a board that shows a zset cannot be set: another program writes it")
+	}
+	if err := b.validateCapacity(); err != nil {
+		return err
+	}
+	if err := b.validateTTL(); err != nil {
+		return err
 	}
 	if b.ZSet != "" && b.RankStyle == Dense {
 		return Errorf(CodeInvalidBoard, "rank_style of a board that shows a zset is %q, must be one of %s, %s: nobody counts the distinct scores of a sorted set that another program writes", Dense, Ordinal, Competition)
@@ -251,6 +272,9 @@ type Patch struct {
 	Seasons *Seasons `json:"seasons,omitempty"`
 
 	At time.Time `json:"-"` // the time, which a change of Seasons needs, in whole milliseconds
+
+	MaxEntries *int `json:"max_entries,omitempty"`
+	EntryTTL   *int `json:"entry_ttl,omitempty"`
 }
 
 // Apply returns b as p changes it, or the error of [Board.Validate], or one
@@ -271,6 +295,12 @@ func (p Patch) Apply(b Board) (Board, error) {
 	if changes(p.RankStyle, b.RankStyle) && (*p.RankStyle == Dense || b.RankStyle == Dense) {
 		return b, Errorf(CodeImmutableSetting, "rank_style of board %q cannot change to or from %s after its creation; create another board", b.ID, Dense)
 	}
+	if err := p.checkCapacity(&b); err != nil {
+		return b, err
+	}
+	if err := p.checkTTL(&b); err != nil {
+		return b, err
+	}
 	set(&b.Policy, p.Policy)
 	set(&b.RankStyle, p.RankStyle)
 	set(&b.Top, p.Top)
@@ -282,6 +312,8 @@ func (p Patch) Apply(b Board) (Board, error) {
 	if p.Seasons != nil {
 		b.Seasons = p.Seasons.normal()
 	}
+	set(&b.MaxEntries, p.MaxEntries)
+	set(&b.EntryTTL, p.EntryTTL)
 	return b, b.Validate()
 }
 

@@ -20,6 +20,7 @@ type Store interface {
 	Writer
 	Reader
 	ChangeLog
+	Expirer
 }
 
 // Writer changes boards. When a method returns without error, its change is as
@@ -131,6 +132,7 @@ const (
 	Submit Kind = iota // a score, to which the board's policy is applied
 	Set                // a score that replaces the one there is, whatever the policy
 	Remove             // takes the member off the board
+	Expire             // takes the member off the board if its entry is due at the batch's time; see [Expirer]
 )
 
 // Op is one operation on one entry.
@@ -256,6 +258,13 @@ type Reason string
 
 // NotBetter is the reason of a submission that the policy [Best] leaves aside.
 const NotBetter Reason = "not_better"
+
+// NotExpired is the reason of an Expire whose entry is not due, or not there.
+const NotExpired Reason = "not_expired"
+
+// BoardFull is the reason of an operation that would put a member behind as many
+// others as its board keeps; see Board.MaxEntries.
+const BoardFull Reason = "board_full"
 
 // Standing is a place on a board.
 type Standing struct {

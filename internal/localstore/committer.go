@@ -68,8 +68,9 @@ type request struct {
 	plan    *boardPlan
 	rev     uint64
 	run     leaderboard.Run
-	first   *kept  // whose answer this one is to be given
-	kept    *kept  // of this one
+	first   *kept // whose answer this one is to be given
+	kept    *kept // of this one
+	fallen  []fallen
 	steps   [2]int // from, to: in the group
 	touched [2]int
 	ends    [2]int
@@ -92,7 +93,7 @@ func newRequest(kind requestKind) *request {
 	r.batch, r.board, r.id, r.patch = leaderboard.Batch{}, leaderboard.Board{}, "", leaderboard.Patch{}
 	r.end, r.final, r.ends = leaderboard.End{}, nil, [2]int{}
 	r.once, r.digest, r.at = "", leaderboard.Digest{}, 0
-	r.answer, r.plan, r.first, r.kept, r.outbox = answer{}, nil, nil, nil, nil
+	r.answer, r.plan, r.first, r.kept, r.outbox, r.fallen = answer{}, nil, nil, nil, nil, nil
 	return r
 }
 
@@ -459,6 +460,7 @@ func (s *Store) abort(cause error) {
 	for i := range s.groups {
 		g := &s.groups[i]
 		g.uncountAll()
+		g.unmirror()
 		refuse(g.requests, s.trouble.Load())
 		g.reset()
 	}

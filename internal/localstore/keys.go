@@ -135,8 +135,8 @@ const stateLimited = 1 << 7
 
 // limits are settings that are 0 unless the board has them, in the order of the
 // bits that say which there are.
-func limits(b *leaderboard.Board) [1]*int {
-	return [1]*int{&b.SubmitsPerMinute}
+func limits(b *leaderboard.Board) [3]*int {
+	return [3]*int{&b.SubmitsPerMinute, &b.MaxEntries, &b.EntryTTL}
 }
 
 // appendLimits appends which of the limits there are, and those.

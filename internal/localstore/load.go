@@ -156,6 +156,9 @@ func (s *Store) loadBoards() (byNumber map[uint32]*board, err error) {
 		}
 		byNumber[st.number] = b
 		s.ids = append(s.ids, id)
+		if b.ages != nil {
+			s.aging = append(s.aging, b)
+		}
 	}
 	s.metrics.boards.Store(int64(len(s.ids)))
 	s.changes.load(records, last, s.acked)
@@ -211,6 +214,7 @@ func (s *Store) loadSeasons(byNumber map[uint32]*board) (err error) {
 			return damage(appendSeasonKey(nil, pastPrefix, number, uint32(missing)), errors.New("the season is missing"))
 		}
 		p := &past{standings: newStandings(st), final: final}
+		p.ages = nil // its entries do not expire
 		if final {
 			p.standings = &standings{state: st}
 		}
@@ -431,14 +435,18 @@ func (l *loader) finish(b *standings) error {
 		return nil
 	}
 	slices.SortFunc(l.rows, compareRows)
-	ranks, err := zset.Load(order(b.settings), len(l.rows), func(yield func(zset.Entry) bool) {
+	entries := func(yield func(zset.Entry) bool) {
 		for i := range l.rows {
 			r := &l.rows[i]
 			if !yield(zset.Entry{Member: l.member(r.member), Score: int64(r.score ^ l.scoreFlip), Seq: r.seq ^ l.seqFlip}) {
 				return
 			}
 		}
-	})
+	}
+	ranks, err := zset.Load(order(b.settings), len(l.rows), entries)
+	if err == nil && b.ahead != nil {
+		b.ahead, err = zset.Load(order(b.settings), len(l.rows), entries)
+	}
 	if err != nil {
 		return fmt.Errorf("board %q: %w: %w", b.settings.ID, ErrDamaged, err)
 	}
@@ -451,6 +459,10 @@ func (l *loader) finish(b *standings) error {
 		b.updated.set(uint32(i), r.updated)
 		if rev, ok := l.revs[r.member]; ok {
 			b.setRev(uint32(i), 0, rev)
+		}
+		if b.ages != nil {
+			e := zset.Entry{Seq: r.seq ^ l.seqFlip, Slot: uint32(i)}
+			b.ages.Set(l.member(r.member), r.updated, b.entryRev(e))
 		}
 		if len(l.data) > 0 {
 			if data := l.data[r.member]; data != nil {

@@ -114,6 +114,7 @@ type Store struct {
 	mu     sync.RWMutex
 	boards map[string]*board // deleted ones too
 	ids    []string          // of those that are not deleted, sorted
+	aging  []*board          // whose entries expire, in no order
 	closed bool
 
 	committer

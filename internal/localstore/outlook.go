@@ -79,9 +79,12 @@ func (st *step) foresee() leaderboard.Result {
 	if st.had {
 		o.move(st.before(), -1)
 	}
-	if st.op.Kind != leaderboard.Remove {
+	if !st.removes() {
 		o.move(st.after(), 1)
 		res.Current = o.standing(st.after())
+		for i := range st.fallen {
+			o.move(st.fallen[i].key, -1)
+		}
 	}
 	return res
 }
@@ -95,8 +98,11 @@ func (o *outlook) note(st *step) {
 	if st.had {
 		o.keys = append(o.keys, st.before())
 	}
-	if st.accepted && st.op.Kind != leaderboard.Remove {
+	if st.accepted && !st.removes() {
 		o.keys = append(o.keys, st.after())
+	}
+	for i := range st.fallen {
+		o.keys = append(o.keys, st.fallen[i].key)
 	}
 }
 

@@ -88,6 +88,7 @@ type step struct {
 	data     json.RawMessage
 	rev      uint64 // of the board, then
 	entryRev uint64 // of the entry, if there is one then
+	fallen   []fallen
 }
 
 // undo is what a batch that fails has to put back.
@@ -242,6 +243,7 @@ func (g *group) patch(r *request) error {
 	}
 	p.rev++
 	p.changed = g.tick()
+	r.fallen = g.fall(p, leaderboard.FallWithPatch, true)
 	r.plan, r.board, r.run, r.rev = p, settings, p.run, p.rev
 	r.view = g.store.view(&p.state)
 	return nil
@@ -308,6 +310,7 @@ func (g *group) rollBack() {
 		u := &g.undo[i]
 		if u.index >= 0 {
 			u.plan.cells[u.index] = u.cell
+			u.plan.mirror(&u.cell)
 			continue
 		}
 		u.plan.rev, u.plan.total, u.plan.changed = u.state.rev, u.state.total, u.state.changed
@@ -329,7 +332,15 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, at time.Time, single bool
 		}
 	}
 	var next leaderboard.Record
-	if op.Kind == leaderboard.Remove {
+	remove := op.Kind == leaderboard.Remove
+	if op.Kind == leaderboard.Expire {
+		if !c.present || p.current != p || !p.settings.Expired(c.updated, at.UnixMilli()) {
+			st.reason, st.rev = leaderboard.NotExpired, p.rev
+			g.steps = append(g.steps, st)
+			return nil
+		}
+		remove = true
+	} else if remove {
 		if !c.present {
 			return memberNotFound(op.Board, op.Member)
 		}
@@ -350,6 +361,9 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, at time.Time, single bool
 			}
 			st.counted = true
 		}
+		if st.reason == "" && !c.present && p.full(next.Score) {
+			st.reason = leaderboard.BoardFull
+		}
 		if st.reason != "" {
 			st.rev = p.rev
 			g.steps = append(g.steps, st)
@@ -363,7 +377,7 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, at time.Time, single bool
 	p.current.rev++
 	p.current.changed = g.tick()
 	p.rev, p.changed = p.current.rev, p.current.changed
-	if op.Kind == leaderboard.Remove {
+	if remove {
 		p.total--
 		*c = cell{member: c.member, dirty: true}
 	} else {
@@ -380,6 +394,10 @@ func (g *group) step(p *boardPlan, op *leaderboard.Op, at time.Time, single bool
 		c.score, c.data, c.updated = next.Score, next.Data, at.UnixMilli()
 	}
 	st.accepted, st.score, st.seq, st.data, st.rev, st.entryRev = true, c.score, c.seq, c.data, p.rev, c.rev
+	p.mirror(c)
+	if !st.had {
+		st.fallen = g.fall(p, leaderboard.FallWithMember, single)
+	}
 	g.steps = append(g.steps, st)
 	return nil
 }
@@ -505,6 +523,9 @@ func (s *Store) applyCreate(r *request) {
 	defer s.mu.Unlock()
 	b := r.plan.board
 	s.boards[r.plan.id] = b
+	if b.ages != nil {
+		s.aging = append(s.aging, b)
+	}
 	i, _ := slices.BinarySearch(s.ids, r.plan.id)
 	s.ids = slices.Insert(s.ids, i, r.plan.id)
 	s.metrics.boards.Store(int64(len(s.ids)))
@@ -518,6 +539,9 @@ func (s *Store) applyPatch(r *request) {
 	b.settings, b.run, b.rev = r.board, r.run, r.rev
 	b.due = dueOf(&b.state)
 	s.timetable.set(r.plan.id, b.due)
+	b.drop(r.fallen)
+	b.total = b.ranks.Len()
+	s.metrics.entries.Add(-int64(len(r.fallen)))
 }
 
 func (s *Store) applyDelete(r *request) {
@@ -531,6 +555,8 @@ func (s *Store) applyDelete(r *request) {
 		s.metrics.entries.Add(-int64(p.inMemory()))
 	}
 	b.deleted, b.rev, b.total = true, r.rev, 0
+	b.ahead, b.ages = nil, nil
+	s.aging = slices.DeleteFunc(s.aging, func(aging *board) bool { return aging == b })
 	b.ranks, b.updated, b.data, b.revs = zset.New(zset.Order{}), column{}, nil, nil
 	b.past, b.due = nil, 0
 	s.timetable.set(r.plan.id, 0)
@@ -582,11 +608,12 @@ func (st *step) apply(updated int64) leaderboard.Result {
 	case !st.accepted:
 		res.Current = res.Previous
 		return res
-	case st.op.Kind == leaderboard.Remove:
+	case st.removes():
 		b.remove(member)
 	default:
 		b.put(member, st.score, st.seq, st.entryRev, updated, st.data)
 		res.Current = b.standing(member, st.score)
+		b.drop(st.fallen)
 	}
 	b.rev = st.rev
 	st.plan.board.rev = st.rev // of whatever season it was

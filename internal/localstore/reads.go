@@ -28,6 +28,8 @@ type standings struct {
 	ranks   *zset.Set
 	updated column                     // by slot: when the entry changed last, in ms
 	data    map[uint32]json.RawMessage // by slot, of those who have some
+	ages    *zset.Set                  // members by updated, then rev, of a current season whose entries expire
+	ahead   *zset.Set                  // the order as it is planned, of a board that is limited in size; the committer's alone
 	revs    map[uint32]uint64          // by slot: the rev of the last change, of those for whom that is not their Seq
 }
 
@@ -37,6 +39,12 @@ func newStandings(s state) *standings {
 	b := &standings{state: s, ranks: zset.New(order(s.settings)), data: make(map[uint32]json.RawMessage)}
 	if s.settings.RankStyle == leaderboard.Dense {
 		b.ranks.KeepLevels()
+	}
+	if s.settings.MaxEntries != 0 {
+		b.ahead = zset.New(order(s.settings))
+	}
+	if s.settings.EntryTTL != 0 {
+		b.ages = zset.New(zset.Order{Ascending: true})
 	}
 	return b
 }
@@ -78,6 +86,9 @@ func (b *standings) put(member string, score int64, seq, rev uint64, updated int
 		delete(b.data, slot)
 	}
 	b.setRev(slot, seq, rev)
+	if b.ages != nil {
+		b.ages.Set(member, updated, rev)
+	}
 }
 
 // setRev notes the rev of the last change of the entry with a slot.
@@ -108,6 +119,9 @@ func (b *standings) remove(member string) {
 	}
 	delete(b.data, e.Slot)
 	delete(b.revs, e.Slot)
+	if b.ages != nil {
+		b.ages.Remove(member)
+	}
 	b.ranks.Remove(member)
 }
 

@@ -211,7 +211,7 @@ func (e *seasonEnd) apply(s *Store) {
 		return
 	}
 	old := b.standings
-	old.run, old.due = e.plan.run, 0
+	old.run, old.due, old.ages = e.plan.run, 0, nil
 	dropped := 0
 	for ; dropped < len(b.past) && b.past[dropped].run.Season < e.next.oldest; dropped++ {
 		s.metrics.entries.Add(-int64(b.past[dropped].inMemory()))

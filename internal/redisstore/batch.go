@@ -22,6 +22,7 @@ const (
 	kindSet
 	kindRemove
 	kindBadScore
+	kindExpire
 )
 
 // What the policy of a board has added, as batch.lua has it.
@@ -29,6 +30,8 @@ const (
 	boundedPolicy = 4  // with bounds
 	limitedPolicy = 8  // with a limit of submissions
 	latePolicy    = 16 // for late scores
+	cappedPolicy  = 32 // with a number of entries
+	agingPolicy   = 64 // whose entries expire
 )
 
 // encoder writes batches as batch.lua reads them, and reads what became of them.
@@ -96,6 +99,8 @@ func (e *encoder) take(batch *leaderboard.Batch) error {
 		encoded := encodedOp{board: i, member: m, kind: kindRemove, refused: refused}
 		if refused || b.settings.board.ZSet != "" {
 			encoded.kind = kindBadScore // there is none that it can have
+		} else if op.Kind == leaderboard.Expire {
+			encoded.kind = kindExpire
 		} else if op.Kind != leaderboard.Remove {
 			var err error
 			if encoded.scaled, err = op.Score.Scaled(b.settings.board.Decimals); err != nil {
@@ -246,6 +251,12 @@ func (b *encodedBoard) append(p []byte) []byte {
 	if b.late() {
 		policy |= latePolicy
 	}
+	if set.MaxEntries != 0 {
+		policy |= cappedPolicy
+	}
+	if b.aging() {
+		policy |= agingPolicy
+	}
 	style := byte(0)
 	switch set.RankStyle {
 	case leaderboard.Competition:
@@ -268,6 +279,12 @@ func (b *encodedBoard) append(p []byte) []byte {
 	}
 	if b.late() {
 		p = binary.BigEndian.AppendUint32(p, uint32(b.settings.run.Season))
+	}
+	if set.MaxEntries != 0 {
+		p = append(binary.BigEndian.AppendUint32(p, uint32(set.MaxEntries)), leaderboard.FallWithMember)
+	}
+	if b.aging() {
+		p = binary.BigEndian.AppendUint32(p, uint32(set.EntryTTL))
 	}
 	return p
 }
@@ -418,9 +435,12 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 		if flags&8 != 0 {
 			result.Rev = uint64(r.score())
 		}
+		if flags&16 != 0 {
+			b.total -= int(r.byte())
+		}
 		switch flags & 3 {
 		case 0:
-			result.Reason = leaderboard.NotBetter
+			result.Reason = reasonOf(op, flags)
 			result.Current = result.Previous
 		case 1, 2:
 			result.Rev = b.rev + 1
@@ -435,7 +455,7 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 			b.rev++
 			b.seen = b.rev
 		}
-		switch flags {
+		switch flags & 7 {
 		case 1:
 			b.total++
 		case 3 | 4:
@@ -455,6 +475,17 @@ func (e *encoder) readOutcome(r *reader, epoch string, batch leaderboard.Batch, 
 		outcome.Boards[i] = b.settings.view(b.seen, epoch, b.total)
 	}
 	return outcome, nil
+}
+
+// reasonOf is why nothing was changed: only who is not on the board can find it full.
+func reasonOf(op *leaderboard.Op, flags byte) leaderboard.Reason {
+	if op.Kind == leaderboard.Expire {
+		return leaderboard.NotExpired
+	}
+	if flags&4 == 0 {
+		return leaderboard.BoardFull
+	}
+	return leaderboard.NotBetter
 }
 
 // appendNew appends n unless it is there.

@@ -198,10 +198,14 @@ func (s *Store) change(ctx context.Context, c leaderboard.BoardChange, m making)
 	if at := b.DueAt(m.next.run); m.what != "delete" && !at.IsZero() {
 		due = strconv.FormatInt(at.UnixMilli(), 10)
 	}
+	life := b.EntryTTL
+	if m.next.run.Closed {
+		life = 0 // what has ended stays as it is
+	}
 	name := nameOf(id, m.next.run.Season)
 	keys := []string{
 		p.meta, p.log, p.lane.key, p.state(id), p.ranks(name), p.entries(name), p.boards, p.adopted, p.levels(name), p.past(id), p.due,
-		p.counts(id, 0), p.counts(id, 1),
+		p.counts(id, 0), p.counts(id, 1), p.ages(id), p.expiring,
 	}
 	for _, season := range m.removed {
 		name := nameOf(id, season)
@@ -213,6 +217,7 @@ func (s *Store) change(ctx context.Context, c leaderboard.BoardChange, m making)
 	}
 	args := []string{
 		"", s.logCap, m.what, id, string(text), letters(b), revision, b.ZSet, digest, strconv.Itoa(m.next.run.Season), due, "", "",
+		strconv.Itoa(b.MaxEntries), strconv.Itoa(leaderboard.FallWithPatch), strconv.Itoa(life),
 	}
 	if m.past != nil {
 		kept, err := m.past.text()

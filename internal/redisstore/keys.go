@@ -16,6 +16,7 @@ type keys struct {
 	intents   string // zset: batches over several partitions that are prepared here, by when they may be given up
 	decisions string // hash: what was decided about those whose first operation is on a board of this partition
 	adopted   string // hash: boards that show a ZSET, and its key
+	expiring  string // zset: boards by when the first of their entries is due
 	nodes     string // zset: nodes by when they were heard of; of the first partition alone
 	due       string // zset: boards whose season ends at a time that is known, by that time in milliseconds
 }
@@ -25,7 +26,7 @@ func newKeys(prefix string, partition int) keys {
 	return keys{
 		prefix: p, meta: p + "meta", log: p + "log", boards: p + "boards", lease: p + "lease",
 		intents: p + "intents", decisions: p + "decisions", adopted: p + "adopted", nodes: p + "nodes",
-		due: p + "due",
+		due: p + "due", expiring: p + "expiring",
 	}
 }
 
@@ -37,6 +38,9 @@ func (k *keys) answer(lane string) string { return k.prefix + "a." + lane }  // 
 func (k *keys) counts(board string, odd int) string {
 	return k.prefix + "c" + strconv.Itoa(odd) + "." + board
 }
+
+// ages are of the current season alone: a zset of the members by when they were updated, if entries expire.
+func (k *keys) ages(board string) string { return k.prefix + "t." + board }
 
 // Of a season, by the name that nameOf gives it.
 

@@ -66,12 +66,15 @@ func readKept(r *reader, batch leaderboard.Batch) (leaderboard.Outcome, error) {
 		if flags&8 != 0 {
 			result.Rev = uint64(r.score())
 		}
+		if flags&16 != 0 {
+			r.byte()
+		}
 		if flags&4 != 0 {
 			result.Previous = leaderboard.Standing{Score: had, Rank: before + 1}
 		}
 		switch score := r.score(); flags & 3 {
 		case 0:
-			result.Reason = leaderboard.NotBetter
+			result.Reason = reasonOf(&op, flags)
 			result.Current = result.Previous
 		case 1, 2:
 			result.Current = leaderboard.Standing{Score: score, Rank: after + 1}

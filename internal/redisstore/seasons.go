@@ -56,12 +56,17 @@ type boardRef struct {
 	late   bool // it is a past season
 	dense  bool // by the rank style
 	limit  bool // of submissions
+	aging  bool // its entries expire
 }
 
 func (b *encodedBoard) ref() boardRef {
 	set := b.settings
-	return boardRef{b.id, set.run.Season, b.late(), set.board.RankStyle == leaderboard.Dense, set.board.SubmitsPerMinute != 0}
+	return boardRef{b.id, set.run.Season, b.late(), set.board.RankStyle == leaderboard.Dense, set.board.SubmitsPerMinute != 0, b.aging()}
 }
+
+// aging reports whether the entries of the season expire. Those of one that has ended
+// do not.
+func (b *encodedBoard) aging() bool { return b.settings.board.EntryTTL != 0 && !b.late() }
 
 // What stands behind a board's id in intents, so that whoever ends one knows the
 // keys. None of it is in an id.
@@ -70,6 +75,7 @@ const (
 	lateMark    = "<"
 	denseMark   = "="
 	limitedMark = "+"
+	agingMark   = "*"
 )
 
 // String returns the board as intents have it.
@@ -87,10 +93,14 @@ func (r boardRef) String() string {
 	if r.limit {
 		text += limitedMark
 	}
+	if r.aging {
+		text += agingMark
+	}
 	return text
 }
 
 func parseBoardRef(text string) (r boardRef, err error) {
+	text, r.aging = strings.CutSuffix(text, agingMark)
 	text, r.limit = strings.CutSuffix(text, limitedMark)
 	text, r.dense = strings.CutSuffix(text, denseMark)
 	text, r.late = strings.CutSuffix(text, lateMark)
@@ -116,6 +126,9 @@ func (k *keys) ofBoard(keys []string, r boardRef) []string {
 	}
 	if r.late {
 		keys = append(keys, k.past(r.id))
+	}
+	if r.aging {
+		keys = append(keys, k.ages(r.id), k.expiring)
 	}
 	return keys
 }

@@ -31,6 +31,7 @@ func runMachine(tb testing.TB, open Opener) {
 		}
 		m.bounded = rapid.IntRange(0, 2).Draw(rt, "bounded") == 0
 		m.seasonal = rapid.IntRange(0, 1).Draw(rt, "seasonal") == 0
+		m.capped = rapid.IntRange(0, 2).Draw(rt, "capped boards") == 0
 		m.store = m.open()
 		defer func() {
 			if err := m.store.Close(); err != nil {
@@ -54,6 +55,7 @@ type machine struct {
 
 	bounded  bool // some boards have bounds, at which many batches end
 	seasonal bool // seasons end
+	capped   bool // some boards have a number of entries
 
 	sent      [][]leaderboard.Op     // as batches with a digest
 	positions []leaderboard.Position // that pages ended with
@@ -93,6 +95,8 @@ var (
 	minima     = rapid.SampledFrom([]string{"", "-2", "-1", "0"})
 	maxima     = rapid.SampledFrom([]string{"", "2", "5", "9.5", "-1"}) // the last ones not for every board
 	steps      = rapid.SampledFrom([]string{"", "1", "2", "9"})
+	lives      = rapid.SampledFrom([]int{1, 2, 5})
+	capacities = rapid.SampledFrom([]int{1, 2, 3, 5})
 	quotas     = rapid.SampledFrom([]int{0, 1, 2, 5})
 	someLimits = rapid.IntRange(1, 9)
 )
@@ -153,6 +157,12 @@ func (m *machine) create(t *rapid.T, id string) {
 	if m.seasonal {
 		b.Seasons = m.someSeasons(t)
 	}
+	if m.capped && rapid.Bool().Draw(t, "capped") {
+		b.MaxEntries = capacities.Draw(t, "entries")
+	}
+	if m.capped && rapid.Bool().Draw(t, "aging") {
+		b.EntryTTL = lives.Draw(t, "ttl")
+	}
 	got, err := m.store.CreateBoard(m.ctx, b)
 	if len(m.latest) == 0 {
 		m.model.epoch = got.Epoch // the one thing that the model cannot know
@@ -176,6 +186,12 @@ func (m *machine) Patch(t *rapid.T) {
 		if rapid.IntRange(0, 3).Draw(t, "patch submits") == 0 {
 			p.SubmitsPerMinute = new(quotas.Draw(t, "submits"))
 		}
+	}
+	if m.capped && rapid.IntRange(0, 3).Draw(t, "patch entries") == 0 {
+		p.MaxEntries = new(rapid.SampledFrom([]int{0, 1, 2, 3, 5, -1}).Draw(t, "entries"))
+	}
+	if m.capped && rapid.IntRange(0, 3).Draw(t, "patch ttl") == 0 {
+		p.EntryTTL = new(rapid.SampledFrom([]int{0, 1, 2, 5, -1}).Draw(t, "ttl"))
 	}
 	if rapid.Bool().Draw(t, "fixed") {
 		maybe(t, "order", &p.Order, orders)
@@ -295,6 +311,26 @@ func digestOf(ops []leaderboard.Op) leaderboard.Digest {
 		fmt.Fprintf(h, "%q %d %q %s %q %v %d\n", op.Board, op.Kind, op.Member, op.Score, op.Data, op.If, op.Season)
 	}
 	return leaderboard.Digest(h.Sum(nil))
+}
+
+// expiry is what came of an attempt to expire entries.
+type expiry struct {
+	Expired int
+	Next    time.Time
+}
+
+// Expire expires all that is due.
+func (m *machine) Expire(t *rapid.T) {
+	var want, got expiry
+	var wantErr, err error
+	want.Expired, want.Next, wantErr = m.model.Expire(m.ctx, m.clock, 100)
+	got.Expired, got.Next, err = m.store.Expire(m.ctx, m.clock, 100)
+	m.same(t, "Expire", want, wantErr, got, err)
+	for _, id := range slices.Sorted(maps.Keys(m.latest)) {
+		if view, err := m.model.Board(m.ctx, id); err == nil {
+			m.changed(id, view.Rev)
+		}
+	}
 }
 
 func (m *machine) Entries(t *rapid.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"slices"
@@ -148,6 +149,7 @@ func (m *Model) PatchBoard(ctx context.Context, id string, p leaderboard.Patch) 
 	if p.Seasons != nil {
 		b.replan(p.At)
 	}
+	b.fall(1000)
 	m.changed(b)
 	return m.view(b), nil
 }
@@ -292,7 +294,11 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 		return leaderboard.Result{}, leaderboard.ErrEntryChanged
 	}
 
-	if op.Kind == leaderboard.Remove {
+	if op.Kind == leaderboard.Expire && (i < 0 || !b.due(b.entries[i], at)) {
+		result.Reason, result.Current = leaderboard.NotExpired, result.Previous
+		return result, nil
+	}
+	if op.Kind == leaderboard.Remove || op.Kind == leaderboard.Expire {
 		if i < 0 {
 			return leaderboard.Result{}, leaderboard.ErrMemberNotFound
 		}
@@ -335,6 +341,13 @@ func (b *board) apply(op leaderboard.Op, at time.Time) (leaderboard.Result, erro
 	if err := b.submit(op, at); err != nil {
 		return leaderboard.Result{}, err
 	}
+	if i < 0 && b.settings.MaxEntries > 0 && b.through(leaderboard.Position{Score: score, Seq: b.rev + 1}) >= b.settings.MaxEntries {
+		result.Reason = leaderboard.BoardFull
+		return result, nil
+	}
+	if i < 0 {
+		defer b.fall(10)
+	}
 
 	b.rev++
 	if i < 0 {
@@ -373,6 +386,77 @@ func (b *board) submit(op leaderboard.Op, at time.Time) error {
 	}
 	b.submits = append(b.submits, submission{op.Member, at})
 	return nil
+}
+
+// fall takes the last entries off the board, at most so many, until there are no
+// more than it keeps.
+func (b *board) fall(most int) {
+	for ; most > 0 && b.settings.MaxEntries > 0 && len(b.entries) > b.settings.MaxEntries; most-- {
+		last := slices.MaxFunc(b.entries, func(x, y leaderboard.Entry) int { return b.compare(x.Position(), y.Position()) })
+		b.entries = slices.DeleteFunc(b.entries, func(e leaderboard.Entry) bool { return e.Member == last.Member })
+	}
+}
+
+// due says whether an entry has lived for as long as the board lets it.
+func (b *board) due(e leaderboard.Entry, now time.Time) bool {
+	ttl := b.settings.EntryTTL
+	return ttl > 0 && !b.closed && !now.Before(e.UpdatedAt.Add(time.Duration(ttl)*time.Second))
+}
+
+// Expire implements [leaderboard.Expirer].
+func (m *Model) Expire(ctx context.Context, now time.Time, limit int) (expired int, next time.Time, err error) {
+	m.mu.Lock()
+	closed := m.closed
+	ids := slices.Sorted(maps.Keys(m.boards))
+	m.mu.Unlock()
+	if closed {
+		return 0, next, leaderboard.ErrShuttingDown
+	}
+	for _, id := range ids {
+		for _, e := range m.aging(id) {
+			m.mu.Lock()
+			due := m.boards[id].due(e, now)
+			m.mu.Unlock()
+			if expired == limit || !due {
+				break
+			}
+			op := leaderboard.Op{Board: id, Kind: leaderboard.Expire, Member: e.Member}
+			outcome, err := m.Apply(ctx, leaderboard.Batch{Ops: []leaderboard.Op{op}, At: now})
+			if leaderboard.CodeOf(err) == leaderboard.CodeSeasonEnded {
+				break // it was due, and is closed
+			}
+			if err != nil {
+				return expired, now, err
+			}
+			if outcome.Results[0].Accepted {
+				expired++
+			}
+		}
+		for _, e := range m.aging(id) {
+			m.mu.Lock()
+			at := e.UpdatedAt.Add(time.Duration(m.boards[id].settings.EntryTTL) * time.Second)
+			m.mu.Unlock()
+			if next.IsZero() || at.Before(next) {
+				next = at
+			}
+		}
+	}
+	return expired, next, nil
+}
+
+// aging returns the entries of a board that expire, the oldest first.
+func (m *Model) aging(id string) []leaderboard.Entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.boards[id]
+	if b.settings.EntryTTL == 0 || b.deleted || b.closed {
+		return nil
+	}
+	entries := slices.Clone(b.entries)
+	slices.SortFunc(entries, func(x, y leaderboard.Entry) int {
+		return cmp.Or(x.UpdatedAt.Compare(y.UpdatedAt), cmp.Compare(x.Rev, y.Rev))
+	})
+	return entries
 }
 
 // checkBounds says which bound a score would break; i is the index of the entry

@@ -46,7 +46,7 @@ func TestSuiteCatchesMutants(t *testing.T) {
 // TestStateMachineCatchesMutants shows the same of the state machine, for what
 // one caller alone can see.
 func TestStateMachineCatchesMutants(t *testing.T) {
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "1", "rapid.checks": "1000"} {
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "1", "rapid.checks": "4000"} {
 		before := flag.Lookup(name).Value.String()
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -196,6 +196,14 @@ type broken struct {
 	member  func(ctx context.Context, member, after string, limit int) ([]leaderboard.Page, string, error)
 	changes func(ctx context.Context, after leaderboard.Cursor, limit int) ([]leaderboard.Change, leaderboard.Cursor, error)
 	ack     func(ctx context.Context, through leaderboard.Cursor) error
+	expire  func(ctx context.Context, now time.Time, limit int) (int, time.Time, error)
+}
+
+func (s *broken) Expire(ctx context.Context, now time.Time, limit int) (int, time.Time, error) {
+	if s.expire != nil {
+		return s.expire(ctx, now, limit)
+	}
+	return s.Model.Expire(ctx, now, limit)
 }
 
 func (s *broken) CreateBoard(ctx context.Context, b leaderboard.Board) (leaderboard.View, error) {
@@ -689,6 +697,62 @@ var mutants = []mutant{
 				}
 				return outcome, err
 			}}
+		},
+	},
+	{
+		name: "who falls off is told as a change", caughtBy: "Capacity/a board keeps its best, and who would be behind them is not taken",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				total := map[string]int{}
+				for _, op := range b.Ops {
+					if before := m.boards[op.Board]; before != nil {
+						total[op.Board] = len(before.entries)
+					}
+				}
+				outcome, err := m.Apply(ctx, b)
+				for i := range outcome.Boards {
+					b := m.boards[outcome.Boards[i].Board.ID]
+					for _, r := range outcome.Results {
+						if r.Accepted && r.Previous.Rank == 0 && total[b.settings.ID] == len(b.entries) && b.settings.MaxEntries > 0 {
+							b.rev++
+							outcome.Boards[i].Rev = b.rev
+						}
+					}
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "a full board is changed by who is not taken", caughtBy: "Capacity/a board keeps its best, and who would be behind them is not taken",
+		store: func(m *Model) Store {
+			return &broken{Model: m, apply: func(ctx context.Context, b leaderboard.Batch) (leaderboard.Outcome, error) {
+				outcome, err := m.Apply(ctx, b)
+				for _, r := range outcome.Results {
+					if r.Reason == leaderboard.BoardFull {
+						b := m.boards[outcome.Boards[0].Board.ID]
+						if len(b.entries) > 0 {
+							b.entries[0].Score++
+						}
+					}
+				}
+				return outcome, err
+			}}
+		},
+	},
+	{
+		name: "an entry expires a moment too early", caughtBy: "Expiry/an entry that nobody refreshed for so long is taken off the board, which is one change",
+		store: func(m *Model) Store {
+			return &broken{Model: m, expire: func(ctx context.Context, now time.Time, limit int) (int, time.Time, error) {
+				return m.Expire(ctx, now.Add(time.Millisecond), limit)
+			}}
+		},
+		hidden: true, // where times are a quarter of a second apart
+	},
+	{
+		name: "nothing expires", caughtBy: "Expiry/who left the board in another way does not expire",
+		store: func(m *Model) Store {
+			return &broken{Model: m, expire: func(context.Context, time.Time, int) (int, time.Time, error) { return 0, time.Time{}, nil }}
 		},
 	},
 	{

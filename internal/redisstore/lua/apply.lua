@@ -7,8 +7,9 @@
 --
 -- Answers 'G' (look at the server first), 'L' and the time (too late), 'S'
 -- (a later call of the lane has been answered), or head, I8I8 time and number of
--- the last log entry, the boards, and what became of each batch: 'O' and for each operation >B flag (0 nothing
--- better, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before; +8 if the rev follows), d score before, I4I4 ranks
+-- the last log entry, the boards, and what became of each batch: 'O' and for each operation >B flag (0 not
+-- better, or full, 1 moved, 2 its score stays equal, 3 removed; +4 if it was there before; +8 if the rev follows; +16 if B how
+-- many fell off does), d score before, I4I4 ranks
 -- before and after, 0-based, d rev of the entry; of a batch with a digest 'V', Bc0 epoch, I2 how many boards, for each Bc0 id, I8 rev,
 -- I4 entries, I2c0 settings, I2 how many operations and for each the same with d score after behind it; 'R' the name was used;
 -- 'D' for a batch with another digest; 'W', I4c0 what is kept of it; or why not ('N' no board, 'M' no member, 'X' score, 'C' condition, 'Q' too many submissions, 'T' settings, 'L' lock) with

@@ -4,14 +4,15 @@
 -- The arguments of the batches are in an array A from index o on:
 --   A[o]     boards: I2 how many, then for each
 --            >I8 settings' revision, b sign (zset score = sign × score), B policy (0 sum, 1 best, 2 latest; +4 if bounds
---            follow, +8 if a limit of submissions does, +16 if it is late scores that are told: of a season that has ended),
+--            follow, +8 if a limit of submissions does, +16 if it is late scores that are told: of a season that has ended,
+--            +32 if a number of entries follows, +64 if a time to live does),
 --            B whether the latest of equals stands first, B rank style (0 ordinal, 1 competition, 2 dense), d largest score,
 --            I2 how many members, Bc0 id [, ddd lowest and highest score, furthest step] [, I2 most submissions of a member in a minute]
---            [, I4 season that has ended]
+--            [, I4 season that has ended] [, I4 most entries, B how many fall off at a time] [, I4 seconds for which entries live]
 --   A[o+1]   batches: I2 how many, then for each
 --            >I2 how many operations, + 2^15 if they have conditions, i8 time in milliseconds, I2 which of the keys behind the boards' is the batch's
 --            name, or 0; + 2^15 if c16 the digest of the batch follows; then for each operation
---            >B kind (0 submit, 1 set, 2 remove, 3 with a score that the board cannot have),
+--            >B kind (0 submit, 1 set, 2 remove, 4 remove if it is due, 3 with a score that the board cannot have),
 --            I2 index of the member, I2 data (0 keeps, 1 removes, else index in A beyond o), d scaled score, and, if the
 --            batch's operations have conditions, d the rev that the entry must be at, 0 if there must be none, or −1
 --   A[o+2…]  the members, board after board; then data; then, of a part of a batch with a digest that has its name in
@@ -20,7 +21,9 @@
 -- a zset of the distinct scores that ranks has, each as a member with itself as its score; and behind these, of those with
 -- a limit of submissions, two hashes of the submissions of each member in the newest even minute and in the newest odd one,
 -- which stands in the field '' of each, whatever season they went to; and for late scores another: past seasons, a hash of
--- their records, see season.lua. Ranks, entries and levels are those of the season; no board has two.
+-- their records, see season.lua; and behind these, of those whose entries expire, ages, a zset of the members by when they
+-- were updated, and the zset of such boards by when their first entry is due. Ranks, entries and levels are those of the
+-- season; no board has two. Ages are those of the current one; for late scores no time to live is told.
 --
 -- An entry is >d score, 8 bytes of tie, >i8 time in milliseconds, >I8 rev of its last change unless the tie is of that,
 -- and data: an object, so that its first byte is never that of a rev. The
@@ -41,6 +44,11 @@ local status, rev, revision, known, lock, total = {}, {}, {}, {}, {}, {}
 local sign, policy, latest, style, limit, from, to = {}, {}, {}, {}, {}, {}, {}
 local lowest, highest, step = {}, {}, {} -- of boards with bounds
 local quota, counts = {}, {} -- of boards with a limit of submissions; counts is what the number of their keys is above
+local most, fewer = {}, {} -- of boards with a number of entries
+local crowd = {} -- of those that a batch has to do with; see crowd_of
+local op_fell = {} -- entries that fall off by an operation
+local ttl, ages = {}, {} -- of boards whose entries expire; ages is the number of their first key
+local last = {} -- by the members' index: when they were updated, on such boards
 local sent = {} -- by the members' index: submissions of the batch to such boards
 local late, past, records = {}, {}, {} -- the number of a season that has ended, the key of its record, and that as it was before
 -- By the members' index:
@@ -100,8 +108,14 @@ local function load(args, first, key, mine)
     if more % 16 >= 8 then
       quota[b], pos = unpack_struct('>I2', A[o], pos)
     end
-    if more >= 16 then
+    if more % 32 >= 16 then
       late[b], pos = unpack_struct('>I4', A[o], pos)
+    end
+    if more % 64 >= 32 then
+      most[b], fewer[b], pos = unpack_struct('>I4B', A[o], pos)
+    end
+    if more >= 64 then
+      ttl[b], pos = unpack_struct('>I4', A[o], pos)
     end
     id[b] = name
     states[b], ranks[b], entries[b] = KEYS[key], KEYS[key + 1], KEYS[key + 2]
@@ -117,6 +131,10 @@ local function load(args, first, key, mine)
     if late[b] then
       past[b] = KEYS[key]
       key = key + 1
+    end
+    if ttl[b] then
+      ages[b] = key
+      key = key + 2
     end
     from[b], to[b] = at, at + count - 1
     local f = call('HMGET', states[b], 'rev', 'sr', 'lock')
@@ -143,6 +161,9 @@ local function load(args, first, key, mine)
           if record then
             local k = at + i - 1
             score[k], tie[k] = unpack_struct('>dc8', record)
+            if ttl[b] then
+              last[k] = unpack_struct('>i8', record, 17)
+            end
             if string.byte(record, 25) == 0 then
               revs[k], data[k] = string.sub(record, 25, 32), string.sub(record, 33)
             else
@@ -180,6 +201,155 @@ local function count(ms)
   end
 end
 
+-- crowd_of returns what the batch that is being decided leaves of a board with a number of entries, beside what the
+-- members' tables have: how many entries there are, the members that it has touched and the places that they had before, the
+-- scores of others that fell off, and which places of the ranks nobody has any more.
+local function crowd_of(b)
+  local c = crowd[b]
+  if not c then
+    c = { n = call('ZCARD', ranks[b]), touched = {}, seen = {}, was = {}, others = {}, gone = {}, bottom = 0, worst = 0, index = {} }
+    for k = from[b], to[b] do
+      c.index[A[o + 1 + k]] = k
+    end
+    crowd[b] = c
+  end
+  return c
+end
+
+-- touch notes that a member, by its index, is going to be changed.
+local function touch(c, k)
+  if c.seen[k] then
+    return
+  end
+  c.seen[k] = true
+  c.touched[#c.touched + 1] = k
+  if score[k] then
+    c.was[k] = score[k]
+    c.gone[tie[k] .. A[o + 1 + k]] = true
+  end
+end
+
+-- behind says whether of two places with one score the first is behind the other.
+local function behind(a, b)
+  return unpack_struct('>I8', a) > unpack_struct('>I8', b)
+end
+
+-- lower says whether of two members, by their index, the first stands behind the other.
+local function lower(b, k, other)
+  local x, y = sign[b] * score[k], sign[b] * score[other]
+  return x > y or x == y and behind(tie[k], tie[other])
+end
+
+-- moved notes that a member, by its index, has been changed, so that it is known who is the last of those that the
+-- batch has touched: c.worst, 0 for nobody, nil if that has to be looked for.
+local function moved(c, b, k)
+  if c.worst == k then
+    c.worst = nil
+  elseif c.worst and score[k] and (c.worst == 0 or lower(b, k, c.worst)) then
+    c.worst = k
+  end
+end
+
+-- last_of returns the last entry of a board as the batch leaves it: the index of a member that it has touched, or a place
+-- of the ranks and its score there.
+local function last_of(c, b)
+  local place, z
+  repeat
+    local row = call('ZRANGE', ranks[b], -1 - c.bottom, -1 - c.bottom, 'WITHSCORES')
+    place, z = row[1], tonumber(row[2])
+    if place and c.gone[place] then
+      c.bottom = c.bottom + 1
+    end
+  until not place or not c.gone[place]
+  local worst = c.worst
+  if not worst then
+    worst = 0
+    for i = 1, #c.touched do
+      local k = c.touched[i]
+      if score[k] and (worst == 0 or lower(b, k, worst)) then
+        worst = k
+      end
+    end
+    c.worst = worst
+  end
+  if worst ~= 0 then
+    local x = sign[b] * score[worst]
+    if not place or x > z or x == z and behind(tie[worst], place) then
+      return worst
+    end
+  end
+  return nil, place, z
+end
+
+-- full says whether a new member with the score s would stand behind as many as the board keeps. Whoever reached the
+-- same score did so before.
+local function full(b, s)
+  local c = crowd_of(b)
+  if c.n < most[b] then
+    return false
+  end
+  local side = sign[b]
+  local z = side * s
+  if latest[b] == 0 then
+    z = z + 1 -- what is below it is before the new one, its equals too
+  end
+  if c.n == most[b] then
+    local k, _, last = last_of(c, b)
+    return (k and side * score[k] or last) < z
+  end
+  -- There are more, since the number was lowered.
+  local was, touched, others = c.was, c.touched, c.others
+  local n = call('ZCOUNT', ranks[b], '-inf', fmt('(%.17g', z))
+  for i = 1, #touched do
+    local k = touched[i]
+    if was[k] and side * was[k] < z then
+      n = n - 1
+    end
+    if score[k] and side * score[k] < z then
+      n = n + 1
+    end
+  end
+  for i = 1, #others do
+    if others[i] < z then
+      n = n - 1
+    end
+  end
+  return n >= most[b]
+end
+
+-- fall decides which entries fall off after a new one, in a batch of the time ms, and returns them or nil.
+local function fall(b, ms)
+  local c, list = crowd_of(b), nil
+  while c.n > most[b] and (not list or #list < fewer[b]) do
+    local k, place, z = last_of(c, b)
+    k = k or c.index[string.sub(place, 9)]
+    list = list or {}
+    if k then
+      touch(c, k)
+      list[#list + 1] = { tie[k] .. A[o + 1 + k], score[k], nil, k, data[k], updated[k], revs[k], tie[k] }
+      score[k], tie[k], data[k], updated[k] = nil, nil, nil, ms
+      moved(c, b, k)
+    else
+      c.gone[place] = true
+      c.others[#c.others + 1] = z
+      list[#list + 1] = { place, sign[b] * z, string.sub(place, 9) }
+    end
+    c.n = c.n - 1
+  end
+  return list
+end
+
+-- unfall takes back what fell off.
+local function unfall(list)
+  for i = #list, 1, -1 do
+    local e = list[i]
+    local k = e[4]
+    if k then
+      score[k], data[k], updated[k], revs[k], tie[k] = e[2], e[5], e[6], e[7], e[8]
+    end
+  end
+end
+
 -- decide works out a batch of n operations whose time is ms, from pos of the
 -- batches on, where each operation has so many bytes. It returns whether the batch can be carried out; if not, what it
 -- would have changed is as before, and the answer has why.
@@ -193,8 +363,9 @@ local function decide(n, ms, name, digest, pos, size)
   local ops = A[o + 1]
   local kind, k, d, s
   local asked = -1
-  sent = {}
+  sent, crowd = {}, {}
   for i = 1, n do
+    op_fell[i] = nil
     kind, k, d, s, pos = unpack_struct('>BI2I2d', ops, pos)
     if size == 21 then
       asked, pos = unpack_struct('>d', ops, pos)
@@ -210,6 +381,8 @@ local function decide(n, ms, name, digest, pos, size)
       why = st == NONE and 'N' or st == STALE and 'T' or 'L'
     elseif at and at ~= asked then
       why = 'C'
+    elseif kind == 4 then
+      op_flag[i], op_tie[i] = had and ttl[b] and (updated[k] or last[k]) + ttl[b] * 1000 <= ms and 3 or 0, nil
     elseif kind == 2 then
       if had then
         op_flag[i], op_tie[i] = 3, nil
@@ -246,12 +419,18 @@ local function decide(n, ms, name, digest, pos, size)
       if flag == 1 and s == had then
         flag = 2
       end
+      if most[b] and not had and not why and full(b, s) then
+        flag = 0
+      end
       op_flag[i] = flag
     end
     if why then
       parts[np + 1] = pack('>c1I2Bd', why, i - 1, had and 1 or 0, why == 'C' and at or had or 0)
       np = np + 1
       for j = i - 1, 1, -1 do
+        if op_fell[j] then
+          unfall(op_fell[j])
+        end
         if op_flag[j] ~= 0 then
           local m = op_member[j]
           score[m], tie[m], data[m], updated[m] = op_had[j], op_old[j], op_data[j], op_updated[j]
@@ -264,6 +443,9 @@ local function decide(n, ms, name, digest, pos, size)
     local flag = op_flag[i]
     op_member[i], op_had[i], op_old[i] = k, had, tie[k]
     if flag ~= 0 then
+      if most[b] then
+        touch(crowd_of(b), k)
+      end
       if n > 1 then
         op_data[i], op_updated[i], op_revs[i] = data[k], updated[k], revs[k]
       end
@@ -284,7 +466,17 @@ local function decide(n, ms, name, digest, pos, size)
           data[k] = ''
         end
       end
-    else
+      if most[b] then
+        local c = crowd[b]
+        moved(c, b, k)
+        if flag == 3 then
+          c.n = c.n - 1
+        elseif not had then
+          c.n = c.n + 1
+          op_fell[i] = fall(b, ms)
+        end
+      end
+    elseif had then
       op_rev[i] = rev_of(k)
     end
   end
@@ -372,8 +564,23 @@ local function carry_out(n, ms, name, digest, epoch, lock, keep)
         leave(b, had)
       end
     end
-    if flag == 0 then
+    local fell = op_fell[i]
+    if flag == 0 and had then
       parts[np + i] = pack('>BdI4I4d', 12, had, before, after, op_rev[i])
+    elseif fell then
+      for j = 1, #fell do
+        call('ZREM', z, fell[j][1])
+        if levels[b] then
+          leave(b, fell[j][2])
+        end
+        if fell[j][3] then
+          call('HDEL', entries[b], fell[j][3])
+          if ttl[b] then
+            call('ZREM', KEYS[ages[b]], fell[j][3])
+          end
+        end
+      end
+      parts[np + i] = pack('>BdI4I4B', 16 + flag, 0, before, after, #fell)
     else
       parts[np + i] = pack('>BdI4I4', had and flag + 4 or flag, had or 0, before, after)
     end
@@ -394,6 +601,24 @@ local function carry_out(n, ms, name, digest, epoch, lock, keep)
     end
   end
   np = np + n
+end
+
+-- age moves the members of a board whose entries expire among those by age, and says when the first is due.
+local function age(b)
+  local key = KEYS[ages[b]]
+  for k = from[b], to[b] do
+    if updated[k] and score[k] then
+      call('ZADD', key, fmt('%.0f', updated[k]), A[o + 1 + k])
+    elseif updated[k] then
+      call('ZREM', key, A[o + 1 + k])
+    end
+  end
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if first[1] then
+    call('ZADD', KEYS[ages[b] + 1], fmt('%.0f', first[2] + ttl[b] * 1000), id[b])
+  else
+    call('ZREM', KEYS[ages[b] + 1], id[b])
+  end
 end
 
 -- write writes the entries and revs of what was carried out, and appends to the
@@ -422,6 +647,9 @@ local function write(log, cap, us, n, last)
       end
       if r > 0 then
         call('HDEL', entries[b], unpack(removed))
+      end
+      if ttl[b] then
+        age(b)
       end
       call('HSET', states[b], 'rev', rev[b])
       if late[b] then

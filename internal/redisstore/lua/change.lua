@@ -2,7 +2,7 @@
 --
 -- KEYS: 1 meta, 2 log, 3 answer to the last call of this lane, 4 state, 5 ranks, 6 entries and 9 levels of the season
 --       that is the current one then, or was the last one, 7 boards, 8 ZSETs of boards, 10 past seasons, 11 due,
---       12 and 13 counts of submissions, 14… ranks, entries and levels of seasons that are removed, and the change's
+--       12 and 13 counts of submissions, 14 ages, 15 boards whose entries expire, 16… ranks, entries and levels of seasons that are removed, and the change's
 --       name, if it has one
 -- ARGV: 1 >I8I8 number of the call, time in microseconds after which it must not be carried out any more,
 --       2 cap of the log, 3 what to do: create, patch, end or delete, or none, to keep only the name, or
@@ -10,7 +10,8 @@
 --       (see season.lua), 7 the revision of the settings that the change is made to; none at a creation,
 --       8 the ZSET that the board shows, or '', 9 the digest of a change with a name, '-' for a name without one, or '',
 --       10 the number of the current season then, 11 when it is due, in milliseconds, or '', 12 the number of the season
---       that is a past one then, or '', 13 its record without rev and revision, 14… numbers of seasons that are removed
+--       that is a past one then, or '', 13 its record without rev and revision, 14 how many entries the board keeps, or 0, 15 how many fall off at the
+--       most, 16 for how many seconds entries live, or 0 if they stay, 17… numbers of seasons that are removed
 --
 -- Answers 'G', 'L', 'S' as apply does; 'E' there is such a board, 'N' there is none, 'T' other settings, 'B' and
 -- the lock; of a change with a name R, D or W as apply does; or head,
@@ -81,14 +82,14 @@ local sr = math.max(us, (f[2] or 0) + 1)
 if what == 'delete' then
   call('HDEL', KEYS[4], 'sr', 'settings', 'k', 'season')
   call('HSET', KEYS[4], 'rev', rev)
-  call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[12], KEYS[13])
+  call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[12], KEYS[13], KEYS[14])
   call('ZREM', KEYS[7], id)
   call('HDEL', KEYS[8], id)
 else
   call('HSET', KEYS[4], 'rev', rev, 'sr', sr, 'settings', ARGV[5], 'k', ARGV[6])
   if what == 'create' then
     call('HDEL', KEYS[4], 'season')
-    call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[12], KEYS[13])
+    call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[10], KEYS[12], KEYS[13], KEYS[14])
     call('ZADD', KEYS[7], 0, id)
     if ARGV[8] ~= '' then
       call('HSET', KEYS[8], id, ARGV[8])
@@ -96,14 +97,39 @@ else
   elseif ARGV[12] ~= '' then
     call('HSET', KEYS[4], 'season', ARGV[10])
     call('HSET', KEYS[10], ARGV[12], pack('>I8I8', f[1], sr) .. ARGV[13])
-    call('UNLINK', KEYS[5], KEYS[6], KEYS[9])
+    call('UNLINK', KEYS[5], KEYS[6], KEYS[9], KEYS[14])
   end
 end
+if what == 'patch' and ARGV[14] ~= '0' then
+  local fall = math.min(call('ZCARD', KEYS[5]) - ARGV[14], ARGV[15])
+  local rows = fall > 0 and call('ZRANGE', KEYS[5], -fall, -1, 'WITHSCORES') or {}
+  local places, members = {}, {}
+  for i = 1, #rows, 2 do
+    places[#places + 1] = rows[i]
+    members[#members + 1] = string.sub(rows[i], 9)
+  end
+  if #places > 0 then
+    call('ZREM', KEYS[5], unpack(places))
+    call('HDEL', KEYS[6], unpack(members))
+    call('ZREM', KEYS[14], unpack(members))
+  end
+  for i = 2, #rows, 2 do
+    if call('ZCOUNT', KEYS[5], rows[i], rows[i]) == 0 then
+      call('ZREM', KEYS[9], rows[i])
+    end
+  end
+end
+local oldest = ARGV[16] ~= '0' and what ~= 'delete' and call('ZRANGE', KEYS[14], 0, 0, 'WITHSCORES') or {}
+if oldest[1] then
+  call('ZADD', KEYS[15], string.format('%.0f', oldest[2] + ARGV[16] * 1000), id)
+else
+  call('ZREM', KEYS[15], id)
+end
 local removed = #KEYS - (digest and 1 or 0)
-if removed > 13 then
-  call('UNLINK', unpack(KEYS, 14, removed))
+if removed > 15 then
+  call('UNLINK', unpack(KEYS, 16, removed))
   if what ~= 'delete' then
-    call('HDEL', KEYS[10], unpack(ARGV, 14))
+    call('HDEL', KEYS[10], unpack(ARGV, 17))
   end
 end
 if ARGV[11] ~= '' then

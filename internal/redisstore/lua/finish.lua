@@ -6,7 +6,8 @@
 -- ARGV: 1 >I8 time in microseconds after which it must not be carried out any more, 2 cap of the log, 3 lock,
 --       4 'C' to carry it out or 'A' to drop it, 5 '1' if it is decided here, and now if it has not been before,
 --       6 boards, as their ids, each with ':' and the season behind it if that is not the first, '<' if that has ended,
---       '=' if ranks are dense and '+' if submissions are limited, 7 milliseconds for which it is remembered what became of it
+--       '=' if ranks are dense, '+' if submissions are limited and '*' if entries expire, 7 milliseconds for which it is
+--       remembered what became of it
 --
 -- Answers 'G', 'L' as apply does; 'T' and the boards, if they are others; 'A' it was dropped; 'U' it is to be carried
 -- out, and there is nothing of it; or as apply does what became of it.
@@ -62,7 +63,7 @@ if found[1] then
   for board in string.gmatch(ARGV[6], '[^/]+') do
     local state = KEYS[key]
     local function with(mark) return string.find(board, mark, 1, true) and 1 or 0 end
-    key = key + 3 + with('=') + 2 * with('+') + with('<')
+    key = key + 3 + with('=') + 2 * with('+') + with('<') + 2 * with('*')
     if call('HGET', state, 'lock') == lock then
       call('HDEL', state, 'lock')
     end
